@@ -1,0 +1,5 @@
+"""`python -m flagent` is the program `flagent`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,191 @@
+"""What can happen to a set of flags, and the set after it: changes, deltas, snapshots, cursors.
+
+Everything here is a value. A snapshot is never altered: `after` returns the next one, sharing
+all flags that did not change. The digest lets two holders of a snapshot find out with 64 bits
+whether they hold the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from enum import StrEnum
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import Diverged
+from .model import Flag, wire_name
+
+_MASK = 2**64 - 1
+_encode = msgspec.json.Encoder().encode
+
+
+class EventType(StrEnum):
+    """The six kinds of change, in Flagent's spelling."""
+
+    FLAG_CREATED = "flag.created"
+    FLAG_UPDATED = "flag.updated"
+    FLAG_DELETED = "flag.deleted"
+    FLAG_TOGGLED = "flag.toggled"
+    SEGMENT_UPDATED = "segment.updated"
+    VARIANT_UPDATED = "variant.updated"
+
+
+class Cursor(NamedTuple):
+    """How far a reader has read: a revision of the log that `epoch` names. Text form: `<epoch>:<revision>`."""
+
+    epoch: str
+    revision: int
+
+    @classmethod
+    def parse(cls, text: str | None) -> Cursor | None:
+        """Return the cursor that `text` spells, or None if it is none of ours."""
+        epoch, _, revision = (text or "").rpartition(":")
+        # 19 digits hold every 63-bit number; longer ones only cost time.
+        if not epoch or not revision.isascii() or not revision.isdigit() or len(revision) > 19:
+            return None
+        return cls(epoch, int(revision))
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.revision}"
+
+
+class FlagRef(Struct, frozen=True, gc=False):
+    """A flag that is not there (any more) under this key; `id` tells a renamed flag from a deleted one."""
+
+    id: int
+    key: str
+
+
+class Change(Struct, frozen=True, rename=wire_name):
+    """One entry of the log. It carries the whole flag, so a reader never has to ask back.
+
+    Attributes:
+        revision: its number in the log.
+        type: what happened.
+        flag_id: id of the flag.
+        flag_key: key of the flag after the change.
+        flag: the flag after the change; None when it was deleted.
+        previous_key: the key before the change, when it was another.
+        data: Flagent's extra members of the event, texts only (`{"enabled": "true"}`).
+        timestamp: when, in milliseconds since 1970.
+        digest: of the snapshot after the change.
+        actor: who, for the history; None when not known.
+    """
+
+    revision: int
+    type: EventType
+    flag_id: int
+    flag_key: str
+    flag: Flag | None
+    previous_key: str | None = None
+    data: dict[str, str] = {}
+    timestamp: int = 0
+    digest: int = 0
+    actor: str | None = None
+
+
+class Delta(Struct, frozen=True):
+    """The net change between two cursors: what to put in and what to take out.
+
+    Attributes:
+        origin: cursor that it starts from; it fits no other.
+        cursor: cursor that it leads to.
+        digest: of the snapshot after it, or None when it is not known (a filtered stream).
+        flags: flags that are new or different, complete.
+        deleted: keys that are gone, by deletion or renaming.
+    """
+
+    origin: Cursor
+    cursor: Cursor
+    digest: int | None
+    flags: tuple[Flag, ...] = ()
+    deleted: tuple[FlagRef, ...] = ()
+
+
+def flag_hash(flag: Flag) -> int:
+    """Return 64 bits that stand for the flag's key and full content."""
+    return int.from_bytes(blake2b(_encode(flag), digest_size=8, person=b"flagent").digest(), "big")
+
+
+def digest_text(digest: int) -> str:
+    """Return the wire form of a digest: 16 hex digits."""
+    return f"{digest:016x}"
+
+
+class Snapshot(Struct, frozen=True):
+    """All flags (without the deleted, with the disabled) at one revision.
+
+    Attributes:
+        epoch: name of the log.
+        revision: number of the newest change in it; 0 for an empty log.
+        flags: flags by key, in no particular order.
+        keys: key of each flag by its id.
+        digest: sum modulo 2^64 of `flag_hash` of every flag.
+    """
+
+    epoch: str
+    revision: int
+    flags: Mapping[str, Flag]
+    keys: Mapping[int, str]
+    digest: int
+
+    @classmethod
+    def of(cls, epoch: str, revision: int, flags: Iterable[Flag]) -> Snapshot:
+        """Make the snapshot of these flags; their keys and ids must be distinct."""
+        by_key = {flag.key: flag for flag in flags}
+        digest = sum(map(flag_hash, by_key.values())) & _MASK
+        return cls(epoch, revision, by_key, {flag.id: flag.key for flag in by_key.values()}, digest)
+
+    @property
+    def cursor(self) -> Cursor:
+        """The cursor of a reader that holds this snapshot."""
+        return Cursor(self.epoch, self.revision)
+
+    def by_id(self, flag_id: int) -> Flag | None:
+        """Return the flag of that id, or None."""
+        key = self.keys.get(flag_id)
+        return None if key is None else self.flags[key]
+
+    def after(self, update: Change | Delta, *, verify: bool = True) -> Snapshot:
+        """Return the snapshot that `update` leads to.
+
+        The caller makes sure that the update follows this revision.
+
+        Raises:
+            Diverged: with `verify`, when the result's digest is not the one that the update announces.
+        """
+        if isinstance(update, Delta):
+            revision, puts, gone, digest = update.cursor.revision, update.flags, update.deleted, update.digest
+        else:
+            revision, digest = update.revision, update.digest
+            puts = () if update.flag is None else (update.flag,)
+            gone = (FlagRef(update.flag_id, update.flag_key),) if update.flag is None else ()
+        following = self._with(revision, puts, gone)
+        if verify and digest is not None and digest != following.digest:
+            raise Diverged(
+                f"revision {revision}: digest is {digest_text(following.digest)}, not {digest_text(digest)} as announced"
+            )
+        return following
+
+    def _with(self, revision: int, puts: Collection[Flag], gone: Iterable[FlagRef]) -> Snapshot:
+        flags, digest = dict(self.flags), self.digest
+        # Everything that moves leaves first, so that flags may exchange their keys in one delta.
+        leaving = {ref.id for ref in gone}.union(flag.id for flag in puts)
+        for flag_id in leaving:
+            old = self.by_id(flag_id)
+            if old is not None:
+                digest -= flag_hash(old)
+                del flags[old.key]
+        for flag in puts:
+            if flag.key in flags:
+                raise Diverged(f"revision {revision}: flag key {flag.key!r} is taken by flag {flags[flag.key].id}")
+            flags[flag.key] = flag
+            digest += flag_hash(flag)
+        arriving = {flag.id: flag.key for flag in puts}
+        keys = self.keys
+        if any(keys.get(flag_id) != arriving.get(flag_id) for flag_id in leaving):
+            keys = {flag_id: key for flag_id, key in keys.items() if flag_id not in leaving} | arriving
+        return Snapshot(self.epoch, revision, flags, keys, digest & _MASK)

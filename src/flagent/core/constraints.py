@@ -1,0 +1,184 @@
+"""One condition on a context: `compile_constraint` parses its value once and returns a predicate.
+
+The rules, in the order in which they apply:
+
+* a property that is missing or None meets no condition, the negative ones included;
+* texts are compared code point by code point; other values by the text that `text` gives them;
+* lists and objects have no text: positive operators are false for them and negative ones true,
+  but CONTAINS looks for an element of a list that contains the value;
+* LT, LTE, GT and GTE compare numbers, and are false when either side is none;
+* patterns are RE2's and match anywhere; one that can't be compiled matches nothing;
+* an unknown operator is false.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import Any, Protocol
+
+import re2
+
+from .model import Constraint
+
+Predicate = Callable[[Mapping[str, Any]], bool]
+_Test = Callable[[Any], bool]
+
+#: Decimal numbers as every client reads them; not Python's `1_000`, `٣` or `inf`.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?Infinity|[+-]?NaN")
+#: What is trimmed around a number: control characters and the blank, as Java does it.
+_BLANKS = "".join(map(chr, range(0x21)))
+#: From here on an integral float is written with an exponent.
+_EXPONENT_FROM = 1e21
+
+
+class Pattern(Protocol):
+    """What a compiled regular expression can do."""
+
+    def search(self, text: str) -> object | None:
+        """Return a match anywhere in `text`, or None."""
+
+
+def text(value: object) -> str | None:
+    """Return the text form of a context value, or None when it has none (None, lists, objects).
+
+    Integers are decimal, and so are integral floats below 1e21 (`1.0` is `1`); other floats have
+    their shortest exact form (`1.5`, `1e+21`). Values that JSON doesn't know, such as a `UUID`, have
+    the text that `str` gives.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    if value is None or isinstance(value, (list, tuple, AbstractSet, Mapping)):
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _float_text(float(value))
+    try:
+        # An integer of more digits than Python is willing to write has no text.
+        return int.__repr__(value) if isinstance(value, int) else str(value)
+    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything; such a value simply has no text
+        return None
+
+
+def _float_text(value: float) -> str:
+    if value != value:
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "Infinity" if value > 0 else "-Infinity"
+    return str(int(value)) if value.is_integer() and abs(value) < _EXPONENT_FROM else repr(value)
+
+
+def number(value: str) -> float | None:
+    """Return the number that a text spells, or None."""
+    trimmed = value.strip(_BLANKS)
+    return float(trimmed) if _NUMBER.fullmatch(trimmed) else None
+
+
+def compile_pattern(pattern: str) -> Pattern | None:
+    """Return the compiled RE2 pattern, or None when RE2 refuses it."""
+    options = re2.Options()
+    options.log_errors = False  # otherwise RE2 writes to stderr by itself
+    try:
+        compiled: Pattern = re2.compile(pattern, options)
+    except (re2.error, UnicodeError):
+        return None
+    return compiled
+
+
+def items(value: str) -> frozenset[str]:
+    """Return the members of a comma-separated list, trimmed."""
+    return frozenset(item.strip() for item in value.split(","))
+
+
+def compile_constraint(constraint: Constraint) -> Predicate:
+    """Return the predicate on a context that this constraint states."""
+    name, test = constraint.property, _test(constraint)
+
+    def holds(context: Mapping[str, Any]) -> bool:
+        value = context.get(name)
+        return value is not None and test(value)
+
+    return holds
+
+
+def _test(constraint: Constraint) -> _Test:
+    operators = _NEGATIVE.get(constraint.operator)
+    if operators is not None:
+        positive = _POSITIVE[operators](constraint.value)
+        return lambda value: not positive(value)
+    compiled = _POSITIVE.get(constraint.operator)
+    return _never if compiled is None else compiled(constraint.value)
+
+
+def _never(_value: object) -> bool:
+    return False
+
+
+def _equal(expected: str) -> _Test:
+    return lambda value: text(value) == expected
+
+
+def _among(value: str) -> _Test:
+    members = items(value)
+    return lambda value: text(value) in members
+
+
+def _containing(part: str) -> _Test:
+    def contains(value: object) -> bool:
+        if isinstance(value, (list, tuple, AbstractSet)):
+            return any(contains(element) for element in value if not isinstance(element, (list, tuple, AbstractSet)))
+        whole = text(value)
+        return whole is not None and part in whole
+
+    return contains
+
+
+def _matching(pattern: str) -> _Test:
+    compiled = compile_pattern(pattern)
+    if compiled is None:
+        return _never
+
+    def matches(value: object) -> bool:
+        whole = text(value)
+        if whole is None:
+            return False
+        try:
+            return compiled.search(whole) is not None
+        except UnicodeError:  # lone surrogates: RE2 reads UTF-8, which has none
+            return compiled.search(whole.encode("utf-8", "replace").decode()) is not None
+
+    return matches
+
+
+def _comparing(compare: Callable[[float, float], bool]) -> Callable[[str], _Test]:
+    def compiled(value: str) -> _Test:
+        limit = number(value)
+        if limit is None:
+            return _never
+
+        def compares(value: object) -> bool:
+            whole = text(value)
+            given = None if whole is None else number(whole)
+            return given is not None and compare(given, limit)
+
+        return compares
+
+    return compiled
+
+
+_POSITIVE: dict[str, Callable[[str], _Test]] = {
+    "EQ": _equal,
+    "IN": _among,
+    "CONTAINS": _containing,
+    "EREG": _matching,
+    "LT": _comparing(operator.lt),
+    "LTE": _comparing(operator.le),
+    "GT": _comparing(operator.gt),
+    "GTE": _comparing(operator.ge),
+}
+
+#: The negative operators, and the positive ones that they deny.
+_NEGATIVE = {"NEQ": "EQ", "NOTIN": "IN", "NOTCONTAINS": "CONTAINS", "NEREG": "EREG"}

@@ -1,0 +1,162 @@
+"""The ASGI application: hot routes in front, everything else through Starlette, and what both work with.
+
+The order of starting: storage, state, hub, tail of the log, broadcaster. Nothing is answered before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.datastructures import State
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from . import asgi
+from .broadcast import Broadcaster
+from .editor import Editor
+from .hub import Hub
+from .routes import ROUTES, evaluation, export, streams
+from .routes.answers import exception_handlers
+from .services import Services
+from .settings import Settings
+from .storage import Storage, open_storage
+from .storage.tail import follow
+
+__all__ = ["App", "Services", "create_app"]
+
+_log = logging.getLogger("flagent.server")
+
+#: Seconds before something that failed is started again.
+_PAUSE = 1.0
+
+
+class App:
+    """The application of one server.
+
+    Attributes:
+        settings: how it runs.
+        services: what its routes work with, from `start` to `stop`; None otherwise.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.services: Services | None = None
+        self._resources = AsyncExitStack()
+        self._hot: dict[str, ASGIApp] = {}
+        self._framework = Starlette(routes=ROUTES, exception_handlers=exception_handlers, lifespan=self._lifespan)
+
+    @property
+    def state(self) -> State:
+        """Starlette's state, which holds `services`."""
+        return self._framework.state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http":
+            hot = self._hot.get(scope["path"])
+            if hot is not None:
+                await hot(scope, receive, send)
+                return
+            if self.services is None:
+                await asgi.unavailable("this server is not ready").answer(send)
+                return
+        await self._framework(scope, receive, send)
+
+    async def start(self) -> None:
+        """Open the storage, load the state, and begin to follow the log.
+
+        Raises:
+            ConfigurationError: the database URL can't be used.
+            StorageUnavailable: the database does not answer.
+        """
+        async with AsyncExitStack() as stack:
+            settings = self.settings
+            storage = open_storage(settings.database_url)
+            stack.push_async_callback(storage.close)
+            await storage.open()
+            hub = Hub(
+                await storage.load(),
+                ring=settings.ring,
+                sync_after=settings.sync_after,
+                max_tombstones=settings.max_tombstones,
+            )
+            broadcaster = Broadcaster(hub, settings, clock=time.monotonic)
+            _own(stack, _follow(storage, hub), "tail of the log")
+            _own(stack, _forever(broadcaster.run), "broadcaster")
+            self._hot = _hot_routes(hub, broadcaster, settings)
+            self.services = Services(settings, storage, hub, Editor(storage, hub), broadcaster)
+            self.state.services = self.services
+            self._resources = stack.pop_all()
+
+    async def drain(self) -> None:
+        """End all streams, with a goodbye."""
+        if self.services is not None:
+            await self.services.broadcaster.drain()
+
+    async def stop(self) -> None:
+        """Let go of everything that `start` took."""
+        self.services, self._hot = None, {}
+        await self._resources.aclose()
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        # Used by other servers than our own (`run`), which starts and stops the application itself.
+        await self.start()
+        try:
+            yield
+        finally:
+            await self.drain()
+            await self.stop()
+
+
+def create_app(settings: Settings) -> App:
+    """Return the application, not started; it also starts and stops by ASGI's lifespan events."""
+    return App(settings)
+
+
+def _hot_routes(hub: Hub, broadcaster: Broadcaster, settings: Settings) -> dict[str, ASGIApp]:
+    stream = streams.StreamRoute(hub, broadcaster, settings)
+    routes: dict[str, ASGIApp] = dict.fromkeys(streams.PATHS, stream)
+    routes[export.PATH] = export.ExportRoute(hub)
+    routes[evaluation.PATH] = evaluation.EvaluationRoute(hub, settings)
+    routes[evaluation.BATCH_PATH] = evaluation.BatchRoute(hub, settings)
+    return routes
+
+
+def _own(stack: AsyncExitStack, work: Awaitable[None], name: str) -> None:
+    """Run `work` until the stack ends."""
+    task = asyncio.ensure_future(work)
+    if isinstance(task, asyncio.Task):
+        task.set_name(name)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(end)
+
+
+async def _follow(storage: Storage, hub: Hub) -> None:
+    while True:
+        try:
+            await follow(storage, hub.cursor.revision, hub.deliver)
+        except Exception:  # noqa: BLE001 - the top of a task that must not end
+            _log.exception("the log can't be followed after revision %d, its state is loaded anew", hub.cursor.revision)
+        await asyncio.sleep(_PAUSE)
+        try:
+            hub.reload(await storage.load())
+        except Exception:  # noqa: BLE001 - tried again
+            _log.exception("the state can't be loaded")
+
+
+async def _forever(work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - the top of a task that must not end
+            _log.exception("streams were not served for a moment")
+        await asyncio.sleep(_PAUSE)

@@ -1,0 +1,144 @@
+"""The only way to change a flag: decide on the newest snapshot, append to the log, wait until readers have it.
+
+Deciding is pure and may happen several times: when another process was first, the decision is taken
+anew on the state that it left. An edit that changes nothing writes nothing and wakes nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from ..core.changes import Change, Snapshot
+from ..core.edits import Edit, stamp
+from ..core.ids import Allocator
+from ..core.model import Flag, Tag
+from ..errors import Conflict, InvalidFlag, StorageUnavailable
+from .hub import Hub
+from .storage import Storage
+
+_log = logging.getLogger("flagent.editor")
+
+#: How often an edit is decided anew because other processes were first.
+_ATTEMPTS = 20
+#: Seconds to wait for the edits before this one; the slowest of them waits for a locked database.
+_TURN_TIMEOUT = 10.0
+#: Seconds until the tail of the log should have delivered what was committed.
+_DELIVERY_TIMEOUT = 5.0
+
+
+class State(NamedTuple):
+    """What an edit is decided on.
+
+    Attributes:
+        snapshot: the newest one.
+        ids: where new ids come from.
+        deleted: the deleted flag that was asked for, if it exists.
+        tag: the tag of the value that was asked for, if it exists.
+    """
+
+    snapshot: Snapshot
+    ids: Allocator
+    deleted: Flag | None = None
+    tag: Tag | None = None
+
+
+Decide = Callable[[State], Sequence[Edit]]
+
+
+def now_ms() -> int:
+    """Return the time of day in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class Editor:
+    """Applies edits one after the other."""
+
+    def __init__(self, storage: Storage, hub: Hub, clock: Callable[[], int] = now_ms) -> None:
+        self._storage = storage
+        self._hub = hub
+        self._clock = clock
+        # Guards nothing but the order: without it this process' own edits would conflict with each other.
+        self._turn = asyncio.Lock()
+
+    async def edit(
+        self, actor: str | None, decide: Decide, *, deleted: int | None = None, tag: str | None = None
+    ) -> tuple[Flag, ...]:
+        """Apply what `decide` returns, all or nothing; return the flags as the edits leave them, in their order.
+
+        Args:
+            actor: who edits, for the history.
+            decide: pure; called again when another writer was first.
+            deleted: id of a flag that `decide` wants to see although it is deleted.
+            tag: value of a tag that `decide` wants to see although no flag may carry it.
+
+        Raises:
+            InvalidFlag: a key is taken already; besides whatever `decide` raises.
+            StorageUnavailable: the database, or other writers, did not let us; nothing was written.
+        """
+        try:
+            async with asyncio.timeout(_TURN_TIMEOUT):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise StorageUnavailable("too many edits are waiting, try again later") from None
+        try:
+            for _ in range(_ATTEMPTS):
+                flags = await self._attempt(actor, decide, deleted, tag)
+                if flags is not None:
+                    return flags
+        finally:
+            self._turn.release()
+        raise StorageUnavailable(f"other writers were first {_ATTEMPTS} times in a row, try again later")
+
+    async def _attempt(
+        self, actor: str | None, decide: Decide, deleted: int | None, tag: str | None
+    ) -> tuple[Flag, ...] | None:
+        # What is read here belongs to the snapshot: if it were newer, appending would fail.
+        deleted_flag = None if deleted is None else await self._storage.deleted_flag(deleted)
+        known_tag = None if tag is None else await self._storage.tag_of(tag)
+        snapshot, ids = self._hub.snapshot, Allocator(self._hub.ids)
+        edits = decide(State(snapshot, ids, deleted_flag, known_tag))
+        check_keys(snapshot, edits)
+        changes, after = stamp(snapshot, edits, actor=actor, now_ms=self._clock())
+        await self._check_deleted_keys(snapshot, changes)
+        if changes:
+            try:
+                await self._storage.append(changes, ids=ids.ids)
+            except Conflict:
+                await self._delivered(snapshot.revision + 1)
+                return None
+            await self._delivered(after.revision)
+        return tuple(after.by_id(edit.flag.id) or edit.flag for edit in edits)
+
+    async def _check_deleted_keys(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if change.flag is not None and change.flag_key not in snapshot.flags:
+                owner = await self._storage.deleted_owner(change.flag_key)
+                if owner is not None and owner != change.flag_id:
+                    raise InvalidFlag(f"key: {change.flag_key!r} is taken by the deleted flag {owner}")
+
+    async def _delivered(self, revision: int) -> None:
+        try:
+            await self._hub.reached(revision, _DELIVERY_TIMEOUT)
+        except TimeoutError:
+            # Committed all the same: to say otherwise would be wrong, and the tail catches up by itself.
+            _log.warning("revision %d is committed, but was not delivered in %.0f s", revision, _DELIVERY_TIMEOUT)
+
+
+def check_keys(snapshot: Snapshot, edits: Sequence[Edit]) -> None:
+    """Refuse edits that would give two flags the same key.
+
+    Raises:
+        InvalidFlag: names the key and who has it.
+    """
+    arriving: dict[str, int] = {}
+    for edit in edits:
+        key, flag_id = edit.flag.key, edit.flag.id
+        holder = snapshot.flags.get(key)
+        owner = arriving.get(key) or (flag_id if holder is None else holder.id)
+        if owner != flag_id:
+            raise InvalidFlag(f"key: {key!r} is taken by flag {owner}")
+        arriving[key] = flag_id

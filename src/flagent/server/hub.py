@@ -1,0 +1,273 @@
+"""The serving side's fan-out point: the newest ruleset, the last changes as ready-made frames, one bell.
+
+Memory only, and only on the event loop. A reader is a cursor: it asks for what follows the
+cursor, writes it, and waits for the bell. Nothing is queued for anybody, so a slow reader costs
+nothing and loses nothing: one that falls behind gets the net change instead of every change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from itertools import islice
+
+from ..core.changes import Change, Cursor, Delta, FlagRef, Snapshot
+from ..core.evaluation import Ruleset
+from ..core.model import Flag
+from ..errors import Diverged
+from . import frames
+from .filters import EVERYTHING, Filter
+from .frames import Frame
+from .storage import Stored
+
+_log = logging.getLogger("flagent.hub")
+
+#: Answers kept for readers that stand at the same cursor. Few, because a sync may be as large as the snapshot.
+_MEMORY = 8
+
+
+class Bridge(StrEnum):
+    """How a reader gets from its cursor to the present."""
+
+    CURRENT = "current"
+    CHANGES = "changes"
+    SYNC = "sync"
+    RESYNC = "resync"
+
+
+class Hub:
+    """Serves the present state and what led to it.
+
+    Attributes:
+        ruleset: the newest snapshot, compiled; replaced as a whole.
+        ids: the largest ids ever given out.
+        cursor: where the newest snapshot stands.
+        divergences: how often a change did not lead to the digest it announces; must stay 0.
+    """
+
+    def __init__(self, stored: Stored, *, ring: int = 1024, sync_after: int = 64, max_tombstones: int = 10_000) -> None:
+        """Serve from `stored` on; the bounds are those of `Settings`."""
+        self.divergences = 0
+        self._ring: deque[Frame] = deque(maxlen=ring)
+        self._sync_after = min(sync_after, ring)
+        self._max_tombstones = max_tombstones
+        self._bells: set[asyncio.Event] = set()
+        self._take(stored, Ruleset.compile(stored.snapshot))
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest snapshot."""
+        return self.ruleset.snapshot
+
+    def reload(self, stored: Stored) -> None:
+        """Start anew from `stored`, when the changes that lead to it can't be had; readers get the net change."""
+        self._take(stored, self.ruleset.replaced(stored.snapshot))
+        self._ring.clear()
+        self._ring_bells()
+
+    def deliver(self, changes: Sequence[Change]) -> None:
+        """Take the next changes of the log; those that are known already are passed over.
+
+        Raises:
+            Diverged: they do not follow, or can't be applied; the hub has to be reloaded.
+        """
+        try:
+            for change in changes:
+                if change.revision > self.cursor.revision:
+                    self._apply(change)
+        finally:
+            self._ring_bells()
+
+    def add_bell(self, bell: asyncio.Event) -> None:
+        """Set `bell` whenever there is something new to read; its owner clears it before reading."""
+        self._bells.add(bell)
+
+    def remove_bell(self, bell: asyncio.Event) -> None:
+        """Set `bell` no more."""
+        self._bells.discard(bell)
+
+    async def reached(self, revision: int, timeout: float) -> None:
+        """Return once the snapshot contains `revision`.
+
+        Raises:
+            TimeoutError: it does not after `timeout` seconds.
+        """
+        bell = asyncio.Event()
+        self.add_bell(bell)
+        try:
+            async with asyncio.timeout(timeout):
+                while self.cursor.revision < revision:
+                    await bell.wait()
+                    bell.clear()
+        finally:
+            self.remove_bell(bell)
+
+    def is_ahead(self, cursor: Cursor) -> bool:
+        """Whether a reader knows more than we do yet, from another server on the same log."""
+        return cursor.epoch == self.cursor.epoch and cursor.revision > self.cursor.revision
+
+    def bridge(self, cursor: Cursor, wanted: Filter = EVERYTHING) -> Bridge:
+        """Return how a reader gets from `cursor` to the present."""
+        if cursor == self.cursor or self.is_ahead(cursor):
+            return Bridge.CURRENT
+        missed = self._missed(cursor)
+        # What a flag was tagged with before a change is known within the ring only.
+        if missed is not None and (missed <= self._sync_after or wanted.tags is not None):
+            return Bridge.CHANGES
+        can_sync = cursor.epoch == self.cursor.epoch and cursor.revision >= self._gone_since and wanted.tags is None
+        return Bridge.SYNC if can_sync else Bridge.RESYNC
+
+    def read(self, cursor: Cursor, wanted: Filter = EVERYTHING) -> tuple[bytes, Cursor]:
+        """Return what follows `cursor`, and the cursor after it.
+
+        It never awaits. So nothing can be delivered between what it returns and the next call, and
+        a reader sees each change once, in order, without a lock. A reader that is ahead of us gets
+        nothing until we are there: nobody is ever taken back to an older state.
+        """
+        if cursor is self.cursor or cursor == self.cursor or self.is_ahead(cursor):
+            return b"", cursor
+        shared = wanted is EVERYTHING
+        found = self._full.get(cursor) if shared else None
+        if found is None:
+            found = self._read(cursor, wanted)
+            if shared:
+                _remember(self._full, cursor, found)
+        return found, self.cursor
+
+    def read_compatible(self, cursor: Cursor, wanted: Filter, now_ms: int) -> tuple[bytes, Cursor]:
+        """Return one event per flag that changed after `cursor`, for Flagent's own clients, and the cursor after it.
+
+        They load the whole snapshot at any event, so one that fell behind the ring gets a nudge.
+        """
+        if cursor is self.cursor or cursor == self.cursor or self.is_ahead(cursor):
+            return b"", cursor
+        missed = self._missed(cursor)
+        if missed is None:
+            return self.nudge(wanted, now_ms), self.cursor
+        shared = wanted is EVERYTHING
+        found = self._compatible.get(cursor) if shared else None
+        if found is None:
+            found = frames.coalesced(self._newest(missed), wanted)
+            if shared:
+                _remember(self._compatible, cursor, found)
+        return found, self.cursor
+
+    def nudge(self, wanted: Filter, now_ms: int) -> bytes:
+        """Return an update of the flag that changed last and passes the filter; nothing when there is none."""
+        flag = self._last_changed(wanted)
+        return b"" if flag is None else frames.nudge(flag, now_ms)
+
+    def delta(self, cursor: Cursor, wanted: Filter = EVERYTHING) -> Delta | None:
+        """Return the net change since `cursor`, or None when only a snapshot leads from there to here."""
+        reachable = cursor.epoch == self.cursor.epoch and self._gone_since <= cursor.revision <= self.cursor.revision
+        if not reachable or wanted.tags is not None:
+            return None
+        snapshot = self.snapshot
+        gone = tuple(
+            ref
+            for revision, ref in self._gone
+            # One that came back under the same key is among the flags.
+            if revision > cursor.revision
+            and snapshot.keys.get(ref.id) != ref.key
+            and wanted.passes(ref.id, (ref.key,), ())
+        )
+        # A flag that left a key its reader asked for is of interest under its new key too.
+        renamed = {ref.id for ref in gone}
+        flags = tuple(
+            flag
+            for flag in snapshot.flags.values()
+            if flag.revision > cursor.revision and (flag.id in renamed or wanted.passes_flag(flag))
+        )
+        digest = snapshot.digest if wanted == EVERYTHING else None
+        return Delta(cursor, self.cursor, digest, flags, gone)
+
+    def _take(self, stored: Stored, ruleset: Ruleset) -> None:
+        self.ids = stored.ids
+        self._gone: deque[tuple[int, FlagRef]] = deque(stored.tombstones)
+        self._gone_since = stored.tombstones_since
+        self._advance(ruleset)
+
+    def _advance(self, ruleset: Ruleset) -> None:
+        self.ruleset = ruleset
+        self.cursor = ruleset.snapshot.cursor
+        self._full: dict[Cursor, bytes] = {}
+        self._compatible: dict[Cursor, bytes] = {}
+        self._last: Flag | None = None
+        self._bury()
+
+    def _apply(self, change: Change) -> None:
+        if change.revision != self.cursor.revision + 1:
+            raise Diverged(f"revision {change.revision} does not follow {self.cursor.revision}")
+        before = self.snapshot.by_id(change.flag_id)
+        ruleset = self._ruleset_after(change)
+        self._ring.append(Frame(self.cursor.epoch, change, before))
+        if len(self._ring) > self._sync_after:
+            self._ring[-1 - self._sync_after].forget()
+        if before is not None and (change.flag is None or change.flag.key != before.key):
+            self._gone.append((change.revision, FlagRef(before.id, before.key)))
+        self.ids = self.ids.after((change,))
+        self._advance(ruleset)
+
+    def _ruleset_after(self, change: Change) -> Ruleset:
+        try:
+            return self.ruleset.after(change)
+        except Diverged as exc:
+            # The log is the truth: what it says is served, and every client that checks finds out as well.
+            self.divergences += 1
+            _log.error("the log contradicts itself, %s %r: %s", change.type, change.flag_key, exc)
+            return self.ruleset.after(change, verify=False)
+
+    def _bury(self) -> None:
+        while len(self._gone) > self._max_tombstones:
+            self._gone_since, _ = self._gone.popleft()
+
+    def _ring_bells(self) -> None:
+        for bell in self._bells:
+            bell.set()
+
+    def _missed(self, cursor: Cursor) -> int | None:
+        """Return how many changes of the ring follow `cursor`, or None when it reaches back farther."""
+        missed = self.cursor.revision - cursor.revision
+        return missed if cursor.epoch == self.cursor.epoch and 0 <= missed <= len(self._ring) else None
+
+    def _newest(self, count: int) -> Iterator[Frame]:
+        # From the right, where a deque is quick; readers are seldom far behind.
+        return reversed(list(islice(reversed(self._ring), count)))
+
+    def _read(self, cursor: Cursor, wanted: Filter) -> bytes:
+        bridge = self.bridge(cursor, wanted)
+        if bridge is Bridge.CHANGES:
+            return frames.full(self._newest(self.cursor.revision - cursor.revision), wanted)
+        delta = self.delta(cursor, wanted) if bridge is Bridge.SYNC else None
+        if delta is not None:
+            return frames.sync(delta)
+        reason = "cursor is too old" if cursor.epoch == self.cursor.epoch else "cursor is of another log"
+        return frames.resync(self.cursor, reason)
+
+    def _last_changed(self, wanted: Filter) -> Flag | None:
+        if wanted is EVERYTHING:
+            # Each of Flagent's clients asks for it once, and a restart of this server makes all of them ask.
+            if self._last is None:
+                self._last = max(self.snapshot.flags.values(), key=_revision_of, default=None)
+            return self._last
+        return max(filter(wanted.passes_flag, self._candidates(wanted)), key=_revision_of, default=None)
+
+    def _candidates(self, wanted: Filter) -> Iterable[Flag]:
+        flags = self.snapshot.flags
+        if wanted.keys is not None:
+            return [flags[key] for key in wanted.keys if key in flags]
+        if wanted.ids is not None:
+            return [flag for flag in map(self.snapshot.by_id, wanted.ids) if flag is not None]
+        return flags.values()
+
+
+def _revision_of(flag: Flag) -> int:
+    return flag.revision
+
+
+def _remember(answers: dict[Cursor, bytes], cursor: Cursor, answer: bytes) -> None:
+    if len(answers) < _MEMORY:
+        answers[cursor] = answer

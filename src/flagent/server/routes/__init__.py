@@ -1,0 +1,18 @@
+"""What the server answers. The hot routes (streams, export, evaluation) are not in the list: they bypass Starlette."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute
+
+from . import flags, health, history, imports, segments, tags, variants
+
+#: `history` first: its paths would be taken for flag ids.
+ROUTES: list[BaseRoute] = [
+    *health.routes,
+    *history.routes,
+    *flags.routes,
+    *segments.routes,
+    *variants.routes,
+    *tags.routes,
+    *imports.routes,
+]

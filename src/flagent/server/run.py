@@ -1,0 +1,195 @@
+"""The server process: uvicorn on a socket of ours, ended by a signal without waiting for streams.
+
+uvicorn alone waits for open streams for ever, and exits by the signal it got. Here the first SIGTERM or
+SIGINT ends all streams with a goodbye and the exit is a success; a second one kills the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ..errors import ConfigurationError
+from .app import App, create_app
+from .asgi import TRANSPORT
+from .settings import Settings
+
+_log = logging.getLogger("flagent.server")
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: Seconds that requests in progress get when the server ends; streams need none of it.
+_GRACE = 5
+#: Seconds until an idle connection is closed; longer than the clients' own limits, which then never meet a closed one.
+_KEEP_ALIVE = 75
+_BACKLOG = 4096
+#: Objects that survive start-up are many and stay; collecting seldom keeps pauses out of the fan-out.
+_GC_THRESHOLDS = (50_000, 20, 50)
+
+
+def serve(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> None:
+    """Run a server until SIGTERM or SIGINT.
+
+    Args:
+        settings: how it runs.
+        on_ready: called with the server's URL when it answers; with port 0 only this tells the port.
+
+    Raises:
+        ConfigurationError: the address or the database can't be used; the message names it.
+        StorageUnavailable: the database does not answer.
+    """
+
+    def ready(url: str) -> None:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        if on_ready is not None:
+            on_ready(url)
+
+    Server(settings, on_ready=ready).run()
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection, which lets the routes see its transport: a stream that stalls has to be cut."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to serve a client."""
+        super().connection_made(transport)
+        # What uvicorn copies into the `state` of the scope of every request of this connection.
+        self.app_state = {**self.app_state, TRANSPORT: transport}
+
+
+class Server(uvicorn.Server):
+    """A server that can be run once, in any thread.
+
+    Attributes:
+        app: the application that it serves.
+    """
+
+    def __init__(self, settings: Settings, *, on_ready: Callable[[str], None]) -> None:
+        """Prepare a server; `on_ready` is called on its event loop, with its URL, when it answers."""
+        self.app: App = create_app(settings)
+        self._settings = settings
+        self._on_ready = on_ready
+        config = uvicorn.Config(
+            self.app,
+            http=Connection,
+            ws="none",
+            # The application is started and stopped below, where its exceptions can reach the caller.
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        super().__init__(config)
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `stop` is called or a signal comes.
+
+        Args:
+            sockets: the one to listen at, bound already; without it one is bound as the settings say.
+
+        Raises:
+            ConfigurationError: the address or the database can't be used.
+            StorageUnavailable: the database does not answer.
+        """
+        with contextlib.ExitStack() as stack:
+            if sockets is None:
+                sockets = [stack.enter_context(bind(self._settings.host, self._settings.port))]
+            super().run(sockets)
+
+    def stop(self) -> None:
+        """Begin to end; may be called from any thread."""
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, then listen."""
+        async with contextlib.AsyncExitStack() as stack:
+            await self.app.start()
+            stack.push_async_callback(self.app.stop)
+            (bound,) = sockets or ()
+            try:
+                # Not left to uvloop, which keeps the error to itself.
+                bound.listen(_BACKLOG)
+            except OSError as exc:
+                raise _address_error(self._settings.host, self._settings.port, exc) from exc
+            await super().startup(sockets)
+            url = url_of(bound)
+            _log.info("listening at %s", url)
+            self._on_ready(url)
+            stack.pop_all()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End streams at once, let other requests finish, then stop the application."""
+        await self.app.drain()
+        await super().shutdown(sockets)
+        await self.app.stop()
+        _log.info("stopped")
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End by signals; only the main thread gets any."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, _sig: int, _frame: FrameType | None) -> None:
+        """Begin to end; the next signal kills the process."""
+        self.stop()
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that has this address, and does not listen yet.
+
+    Raises:
+        ConfigurationError: the address is taken, or none of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as exc:
+        raise _address_error(host, port, exc) from exc
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as exc:
+        bound.close()
+        raise _address_error(host, port, exc) from exc
+    return bound
+
+
+def url_of(bound: socket.socket) -> str:
+    """Return the URL of a server on this socket."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _address_error(host: str, port: int, exc: OSError) -> ConfigurationError:
+    if exc.errno == errno.EADDRINUSE:
+        return ConfigurationError(f"port {port} of {host} is in use: choose another with FLAGENT_PORT, or 0 for any")
+    return ConfigurationError(f"can't listen at {host} port {port}: {exc.strerror or exc}")

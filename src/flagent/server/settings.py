@@ -1,0 +1,127 @@
+"""The server's settings: one frozen value, checked when it is made.
+
+Each field is also an environment variable, `FLAGENT_` and the name in capitals. Times are seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..errors import ConfigurationError
+
+_PREFIX = "FLAGENT_"
+
+#: Smallest and largest value of each number.
+_LIMITS: dict[str, tuple[float, float]] = {
+    "port": (0, 65535),
+    # Clients give a stream up after 2.5 heartbeats, and proxies cut silent ones after a minute or so.
+    "heartbeat": (0.05, 300.0),
+    "retry": (0.0, 300.0),
+    "coalesce_window": (0.0, 10.0),
+    "nudge_window": (0.0, 300.0),
+    "write_timeout": (0.05, 600.0),
+    "ring": (1, 1_000_000),
+    "sync_after": (1, 1_000_000),
+    "max_tombstones": (0, 10_000_000),
+    "max_body_bytes": (1024, 1 << 30),
+    "max_batch_entities": (1, 1_000_000),
+    "max_batch_flags": (1, 1_000_000),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a server runs.
+
+    Attributes:
+        host: address to listen at; `0.0.0.0` is every IPv4 address of the machine.
+        port: TCP port; 0 takes any that is free.
+        database_url: where flags are kept, `sqlite:///<path>`.
+        node: what this server calls itself towards its clients; empty is the machine's name.
+        heartbeat: silence after which a stream gets a sign of life.
+        retry: how long a client shall wait before it connects again, unless it knows better.
+        coalesce_window: streams of Flagent's own clients get at most one event per flag in this time; 0 is all at once.
+        nudge_window: those streams get one event at a random moment this soon after they connect, so that their
+            clients load what they missed; 0 is none.
+        write_timeout: a stream whose connection takes nothing for this long is ended.
+        ring: how many of the newest changes are kept in memory for readers.
+        sync_after: a reader that is more changes behind gets their net effect instead of each.
+        max_tombstones: how many deletions and renames are kept for readers that resume.
+        max_body_bytes: largest body of a request.
+        max_batch_entities: most entities of one batch evaluation.
+        max_batch_flags: most flag ids, keys or tags that one batch evaluation may list.
+
+    Raises:
+        ConfigurationError: a value can't be used; the message names it.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 18000
+    database_url: str = "sqlite:///flagent.db"
+    node: str = ""
+    heartbeat: float = 15.0
+    retry: float = 1.0
+    coalesce_window: float = 0.15
+    nudge_window: float = 2.0
+    write_timeout: float = 10.0
+    ring: int = 1024
+    sync_after: int = 64
+    max_tombstones: int = 10_000
+    max_body_bytes: int = 8 << 20
+    max_batch_entities: int = 1000
+    max_batch_flags: int = 1000
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in _LIMITS:
+                _check_number(field.name, value, whole=field.type == "int")
+            elif not isinstance(value, str):
+                raise ConfigurationError(f"{field.name}: {value!r} is no text")
+        for name in ("host", "database_url"):
+            if not getattr(self, name).strip():
+                raise ConfigurationError(f"{name}: must not be empty; without {_PREFIX}{name.upper()} it has a default")
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], **overrides: Any) -> Settings:
+        """Make settings from variables such as `FLAGENT_PORT`.
+
+        Args:
+            environ: the variables, usually `os.environ`; an empty one counts as unset.
+            overrides: values that win over the variables; None leaves the variable in force.
+
+        Raises:
+            ConfigurationError: a value can't be used; the message names the variable or field.
+        """
+        kinds = {field.name: str(field.type) for field in fields(cls)}
+        unknown = overrides.keys() - kinds.keys()
+        if unknown:
+            raise ConfigurationError(f"{', '.join(sorted(unknown))}: no such setting, there are {', '.join(kinds)}")
+        values = {name: value for name, value in overrides.items() if value is not None}
+        for name, kind in kinds.items():
+            text = environ.get(_PREFIX + name.upper(), "").strip()
+            if text and name not in values:
+                values[name] = _parsed(_PREFIX + name.upper(), text, kind)
+        return cls(**values)
+
+
+def _parsed(variable: str, text: str, kind: str) -> str | int | float:
+    if kind == "str":
+        return text
+    try:
+        return int(text) if kind == "int" else float(text)
+    except ValueError:
+        wanted = "a whole number" if kind == "int" else "a number"
+        raise ConfigurationError(f"{variable}: {text!r} is not {wanted}; correct it or unset it") from None
+
+
+def _check_number(name: str, value: Any, *, whole: bool) -> None:
+    low, high = _LIMITS[name]
+    kinds = (int,) if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
+        raise ConfigurationError(f"{name}: {value!r} is not {'a whole number' if whole else 'a number'}")
+    if not low <= value <= high:
+        raise ConfigurationError(f"{name}: {value!r} is out of range, use {low:.15g} to {high:.15g}")

@@ -1,0 +1,29 @@
+"""Where flags are kept: an append-only change log in a database, and the state that follows from it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+
+from ...errors import ConfigurationError
+from .log import Stored
+from .sqlite import Sqlite
+from .storage import Storage
+
+__all__ = ["Storage", "Stored", "open_storage"]
+
+
+def open_storage(url: str) -> Storage:
+    """Return the storage at a database URL, such as `sqlite:////var/lib/flagent/flagent.db`; `open` connects.
+
+    Raises:
+        ConfigurationError: the URL is none, or names an engine that is not supported.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (ArgumentError, ValueError):
+        # The library's message repeats the URL, and with it a password.
+        raise ConfigurationError("database URL: can't be read, write sqlite:///flagent.db") from None
+    if parsed.drivername != "sqlite":
+        raise ConfigurationError(f"database URL: scheme {parsed.drivername!r} is not supported, use 'sqlite'")
+    return Storage(Sqlite(parsed))

@@ -1,0 +1,180 @@
+"""The storage as the event loop sees it: every statement runs on a thread of its own pool.
+
+One thread writes, a few read; the loop never waits for the disk. All foreign exceptions become
+`StorageUnavailable` here, except those that can only be a bug.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from ...core.changes import Change
+from ...core.ids import Ids
+from ...core.model import Flag, Tag
+from ...errors import Closed, StorageUnavailable
+from . import archive, log
+from .log import Stored
+from .migrate import migrate
+from .sqlite import Sqlite
+
+_T = TypeVar("_T")
+
+#: Threads, and connections, for reading.
+_READERS = 2
+#: Seconds between two looks for commits of other processes.
+_WATCH_INTERVAL = 0.25
+#: Most changes that one read returns.
+PAGE = 1000
+_BUGS = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
+
+
+class Storage:
+    """The change log and what follows from it, in a database.
+
+    Attributes:
+        wake: set when there may be new changes to read; the tail clears it before it looks.
+    """
+
+    def __init__(self, database: Sqlite) -> None:
+        self.wake = asyncio.Event()
+        self._database = database
+        self._writer = database.writer()
+        self._reader = database.reader(_READERS + 1)
+        self._watch = database.watch(self._reader)
+        self._writing = ThreadPoolExecutor(1, "flagent-write")
+        self._reading = ThreadPoolExecutor(_READERS, "flagent-read")
+        self._epoch = ""
+        # The last changes that were written here: the tail, which asks for them at once, need not decode them again.
+        self._fresh: Sequence[Change] = ()
+        self._closed = False
+
+    async def open(self) -> None:
+        """Create or migrate the tables; a new database gets its epoch.
+
+        Raises:
+            ConfigurationError: there can be no database at this address, or a newer version made it.
+            StorageUnavailable: it does not answer.
+        """
+        await self._run(self._writing, self._database.check)
+        self._epoch = await self._write(partial(_prepare, epoch=secrets.token_hex(8)))
+
+    async def close(self) -> None:
+        """Wait for what is running and close all connections; nothing can be asked afterwards."""
+        if self._closed:
+            return
+        self._closed = True
+        await asyncio.to_thread(self._dispose)
+
+    async def load(self) -> Stored:
+        """Return the newest state and what is needed to go on from it."""
+        return await self._read(log.load)
+
+    async def append(self, changes: Sequence[Change], *, ids: Ids) -> None:
+        """Write `changes`, which must follow the newest revision, in one transaction, and wake the tail.
+
+        Raises:
+            Conflict: another writer took the revision; nothing was written.
+            StorageUnavailable: nothing was written.
+        """
+        await self._write(partial(log.append, epoch=self._epoch, changes=changes, ids=ids))
+        self._fresh = changes
+        self.wake.set()
+
+    async def changes_after(self, revision: int, limit: int = PAGE) -> list[Change]:
+        """Return the changes that follow `revision`, at most `limit` of them."""
+        if self._fresh and self._fresh[0].revision == revision + 1:
+            return list(self._fresh[:limit])
+        return await self._read(partial(log.changes_after, revision=revision, limit=limit))
+
+    async def news(self) -> None:
+        """Return when there may be new changes: after an own commit at once, after a foreign one soon.
+
+        There is no timeout: the tail of the log has nothing else to do.
+        """
+        while not self.wake.is_set():
+            try:
+                async with asyncio.timeout(_WATCH_INTERVAL):
+                    await self.wake.wait()
+            except TimeoutError:
+                if await self._run(self._reading, self._watch.changed):
+                    return
+
+    async def deleted_flags(self) -> list[Flag]:
+        """Return all flags that can be restored, as they were."""
+        return await self._read(archive.deleted_flags)
+
+    async def deleted_flag(self, flag_id: int) -> Flag | None:
+        """Return the deleted flag of that id as it was, or None."""
+        return await self._read(partial(archive.deleted_flag, flag_id=flag_id))
+
+    async def deleted_owner(self, key: str) -> int | None:
+        """Return the id of the deleted flag that still holds this key, or None."""
+        return await self._read(partial(archive.deleted_owner, key=key))
+
+    async def history(
+        self, flag_id: int, *, newest_first: bool = True, limit: int = PAGE, offset: int = 0
+    ) -> list[Change]:
+        """Return the changes of a flag that carry it, at most `limit` of them."""
+        return await self._read(
+            partial(archive.history, flag_id=flag_id, newest_first=newest_first, limit=limit, offset=offset)
+        )
+
+    async def tags(self, *, value_like: str | None = None, limit: int | None = None, offset: int = 0) -> list[Tag]:
+        """Return the tags that were ever attached to a flag, by id; `value_like` is a part of the value in any case."""
+        return await self._read(partial(archive.tags, value_like=value_like, limit=limit, offset=offset))
+
+    async def tag_of(self, value: str) -> Tag | None:
+        """Return the tag that has exactly this value, or None."""
+        return await self._read(partial(archive.tag_of, value=value))
+
+    async def entity_types(self) -> list[str]:
+        """Return every entity type that a flag ever had."""
+        return await self._read(archive.entity_types)
+
+    async def _read(self, statements: Callable[[sa.Connection], _T]) -> _T:
+        return await self._run(self._reading, partial(_in_transaction, self._reader, statements))
+
+    async def _write(self, statements: Callable[[sa.Connection], _T]) -> _T:
+        return await self._run(self._writing, partial(_in_transaction, self._writer, statements))
+
+    async def _run(self, executor: ThreadPoolExecutor, call: Callable[[], _T]) -> _T:
+        if self._closed:
+            raise Closed("the storage was closed")
+        return await asyncio.get_running_loop().run_in_executor(executor, partial(_mapped, call))
+
+    def _dispose(self) -> None:
+        self._writing.shutdown()
+        self._reading.shutdown()
+        self._watch.close()
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def _prepare(connection: sa.Connection, epoch: str) -> str:
+    migrate(connection)
+    return log.create_head(connection, epoch)
+
+
+def _in_transaction(engine: sa.Engine, statements: Callable[[sa.Connection], _T]) -> _T:
+    with engine.begin() as connection:
+        return statements(connection)
+
+
+def _mapped(call: Callable[[], _T]) -> _T:
+    try:
+        return call()
+    except _BUGS:
+        raise
+    except DBAPIError as exc:
+        raise StorageUnavailable(f"database: {exc.orig}") from exc
+    except PoolTimeout as exc:
+        raise StorageUnavailable("database: all connections are in use") from exc

@@ -1,0 +1,153 @@
+"""Server-Sent Events as bytes, after the WHATWG HTML standard, section 9.2 (server-sent events).
+
+`Parser` takes a stream cut anywhere and returns the events that it completes, in linear time and
+with bounded memory. It neither reads sockets nor knows the time.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ..errors import EventTooLarge
+
+#: More than the largest snapshot that anyone should send in one event.
+MAX_EVENT_BYTES = 64 * 2**20
+
+_BOM = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+#: Digits of a `retry` that are worth reading: a year has 11 digits of milliseconds.
+_MAX_RETRY_DIGITS = 12
+
+
+class Event(NamedTuple):
+    """One dispatched event.
+
+    Attributes:
+        type: its name; `message` when it has none.
+        data: its data lines, joined by line feeds, as they came: bytes that should be UTF-8. What
+            to do with bytes that are not is the reader's decision.
+        id: the last id of the stream, also when an earlier event brought it.
+    """
+
+    type: str
+    data: bytes
+    id: str
+
+
+def encode(data: bytes, *, event: str = "", id: str = "") -> bytes:
+    """Return an event as it goes over the wire; line ends inside `data` begin further data lines.
+
+    An event without data is never dispatched by readers: it only carries its id.
+    """
+    head = (f"event: {event}\n" if event else "") + (f"id: {id}\n" if id else "")
+    if not data:
+        return head.encode() + b"\n"
+    if b"\n" in data or b"\r" in data:
+        data = b"\ndata: ".join(_LINE_END.split(data))
+    return b"%sdata: %s\n\n" % (head.encode(), data)
+
+
+def comment(text: str) -> bytes:
+    """Return a comment of one line, which every reader ignores."""
+    return f": {text}\n\n".encode()
+
+
+def retry(milliseconds: int) -> bytes:
+    """Return the field that sets how long readers wait before they reconnect."""
+    return f"retry: {milliseconds}\n\n".encode()
+
+
+class Parser:
+    """Turns chunks of a stream into events.
+
+    Attributes:
+        last_event_id: the id that a reconnecting reader sends.
+        retry_ms: the wait that the server asked for last, or None.
+        lines: how many complete lines were seen; liveness is shown by lines, not by bytes.
+    """
+
+    def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES, last_event_id: str = "") -> None:
+        self.last_event_id = last_event_id
+        self.retry_ms: int | None = None
+        self.lines = 0
+        self._max_event_bytes = max_event_bytes
+        # The line that is not complete yet. Appending is cheap, and only what is new is searched for
+        # its end, so that a huge line in small chunks costs linear time.
+        self._partial = bytearray()
+        self._at_start = True
+        self._skip_line_feed = False
+        self._clear()
+
+    def _clear(self) -> None:
+        self._type = b""
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Return the events that `chunk` completes.
+
+        Raises:
+            EventTooLarge: an event, or a line of one, exceeds the limit; the parser is of no use any more.
+        """
+        if self._skip_line_feed and chunk:
+            # A carriage return ends a line at once; the line feed that may follow belongs to it.
+            self._skip_line_feed = False
+            chunk = chunk.removeprefix(b"\n")
+        if not chunk:
+            return []
+        if b"\n" not in chunk and b"\r" not in chunk:
+            self._keep(chunk)
+            return []
+        self._skip_line_feed = chunk.endswith(b"\r")
+        lines = _LINE_END.split(chunk)
+        rest = lines.pop()
+        if self._partial:
+            lines[0] = bytes(self._partial) + lines[0]
+            self._partial.clear()
+        events = []
+        for line in lines:
+            event = self._take(line)
+            if event is not None:
+                events.append(event)
+        if rest:
+            self._keep(rest)
+        return events
+
+    def _keep(self, piece: bytes) -> None:
+        self._partial += piece
+        self._check(len(self._partial))
+
+    def _check(self, more: int) -> None:
+        if self._size + more > self._max_event_bytes:
+            raise EventTooLarge(f"an event of the stream has more than {self._max_event_bytes} bytes")
+
+    def _take(self, line: bytes) -> Event | None:
+        self.lines += 1
+        if self._at_start:
+            self._at_start = False
+            line = line.removeprefix(_BOM)
+        if not line:
+            return self._dispatch()
+        self._check(len(line))
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._size += len(line)
+            self._data.append(value)
+        elif name == b"event":
+            self._type = value
+        elif name == b"id":
+            if b"\0" not in value:
+                self.last_event_id = value.decode("utf-8", "replace")
+        elif name == b"retry" and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
+            # bytes.isdigit knows only ASCII.
+            self.retry_ms = int(value)
+        return None
+
+    def _dispatch(self) -> Event | None:
+        type_, data = self._type, self._data
+        self._clear()
+        if not data:
+            return None
+        return Event(type_.decode("utf-8", "replace") or "message", b"\n".join(data), self.last_event_id)

@@ -1,0 +1,198 @@
+"""Flags, snapshots and deltas as JSON, in two views.
+
+The full view is the model itself. The compatible view has exactly the members that Flagent's
+clients accept: one more inside a flag, and its Go client refuses the whole document. Our own
+additions therefore stand beside the flags, never inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import Struct, ValidationError
+
+from ..core.bucketing import sliced
+from ..core.changes import Cursor, Delta, FlagRef, Snapshot, digest_text
+from ..core.model import Flag
+from ..errors import DecodeError
+from . import dialect
+
+_encode = msgspec.json.Encoder().encode
+
+#: The members of a flag that only the full view has.
+_FULL_ONLY = ("revision", "rollout", "updatedAt", "clientVisible")
+#: Left out of the export when empty: one of Flagent's clients takes null for the text "null".
+_OPTIONAL = ("entityType", "notes", "createdBy", "updatedBy")
+
+
+class View(StrEnum):
+    """How much of a flag is shown."""
+
+    COMPATIBLE = "compatible"
+    FULL = "full"
+
+
+class Document(Struct, frozen=True):
+    """The export: a snapshot, or the part of it that a filter lets through."""
+
+    revision: str | None = None
+    digest: str | None = None
+    flags: tuple[Flag, ...] | None = None
+
+
+class DeltaDocument(Struct, frozen=True, rename={"origin": "from"}):
+    """A net change; without `from` it is a whole snapshot."""
+
+    revision: str
+    flags: tuple[Flag, ...]
+    origin: str | None = None
+    digest: str | None = None
+    deleted: tuple[FlagRef, ...] = ()
+
+
+_decode_document = msgspec.json.Decoder(Document).decode
+_decode_delta = msgspec.json.Decoder(DeltaDocument).decode
+
+
+def compatible(flag: Flag) -> dict[str, Any]:
+    """Return the members of a flag that Flagent's clients know, nulls included."""
+    members: dict[str, Any] = msgspec.to_builtins(flag)
+    for name in _FULL_ONLY:
+        del members[name]
+    return members
+
+
+def encode_flag(flag: Flag, view: View) -> bytes:
+    """Return one flag as JSON."""
+    return _encode(flag if view is View.FULL else compatible(flag))
+
+
+def encode_flags(flags: Iterable[Flag], view: View) -> bytes:
+    """Return a list of flags as JSON."""
+    return _encode(list(flags) if view is View.FULL else [compatible(flag) for flag in flags])
+
+
+def encode_snapshot(snapshot: Snapshot, view: View, flags: Iterable[Flag] | None = None) -> bytes:
+    """Return the export document.
+
+    The compatible view has the enabled flags only, each id in both spellings that Flagent's
+    programs look for, and proportional flags in the sliced form that they evaluate alike.
+
+    Args:
+        snapshot: what is exported.
+        view: how.
+        flags: the flags that a filter lets through; None for all, and only then with the digest.
+    """
+    chosen = snapshot.flags.values() if flags is None else flags
+    cursor = str(snapshot.cursor)
+    if view is View.FULL:
+        digest = digest_text(snapshot.digest) if flags is None else None
+        return _encode({"revision": cursor, "digest": digest, "flags": list(chosen)})
+    return _encode({"revision": cursor, "flags": [_exported(flag) for flag in chosen if flag.enabled]})
+
+
+def _exported(flag: Flag) -> dict[str, Any]:
+    members = compatible(sliced(flag))
+    for name in _OPTIONAL:
+        if not members[name]:
+            del members[name]
+    members["snapshotId"] = members["snapshotID"]
+    for variant in members["variants"]:
+        variant["flagId"] = variant["flagID"]
+    for segment in members["segments"]:
+        segment["flagId"] = segment["flagID"]
+        for constraint in segment["constraints"]:
+            constraint["segmentId"] = constraint["segmentID"]
+        for distribution in segment["distributions"]:
+            distribution["segmentId"] = distribution["segmentID"]
+            distribution["variantId"] = distribution["variantID"]
+    return members
+
+
+def decode_snapshot(body: bytes) -> Snapshot:
+    """Return the snapshot that an export document holds: ours in either view, or a Flagent server's.
+
+    A document without a cursor, which is what Flagent's server sends, has the epoch `""` and the
+    revision 0.
+
+    Raises:
+        DecodeError: it is no such document, names a flag twice, or its digest is another one.
+    """
+    document = _document(body)
+    if document.flags is None:
+        raise DecodeError("snapshot: `flags` is missing")
+    cursor = Cursor("", 0)
+    if document.revision is not None:
+        parsed = Cursor.parse(document.revision)
+        if parsed is None:
+            raise DecodeError(f"snapshot: `revision` {document.revision!r} is no cursor")
+        cursor = parsed
+    snapshot = Snapshot.of(cursor.epoch, cursor.revision, document.flags)
+    if len(snapshot.flags) != len(document.flags) or len(snapshot.keys) != len(document.flags):
+        raise DecodeError("snapshot: two flags have the same key or id")
+    if document.digest is not None and document.digest != digest_text(snapshot.digest):
+        announced = f"{document.digest[:16]!r} as announced"
+        raise DecodeError(f"snapshot {cursor}: digest is {digest_text(snapshot.digest)}, not {announced}")
+    return snapshot
+
+
+def _document(body: bytes) -> Document:
+    try:
+        return _decode_document(body)
+    except (ValidationError, UnicodeDecodeError) as strict:
+        # Spelled differently, perhaps; what it says is wrong is worth telling only in our own terms.
+        try:
+            return dialect.normalised(body, Document)
+        except (ValueError, RecursionError):
+            raise DecodeError(f"snapshot: {strict}") from strict
+    except (ValueError, RecursionError) as exc:
+        raise DecodeError(f"snapshot: {exc}") from exc
+
+
+def encode_delta(delta: Delta) -> bytes:
+    """Return a net change as JSON: the data of `sync`, and the answer to `?after=`."""
+    return _encode(
+        DeltaDocument(
+            origin=str(delta.origin),
+            revision=str(delta.cursor),
+            digest=None if delta.digest is None else digest_text(delta.digest),
+            flags=delta.flags,
+            deleted=delta.deleted,
+        )
+    )
+
+
+def decode_delta(body: bytes) -> Delta:
+    """Return the net change that a JSON document holds.
+
+    Raises:
+        DecodeError: it is none.
+    """
+    try:
+        document = _decode_delta(body)
+    except (ValueError, RecursionError) as exc:
+        raise DecodeError(f"sync: {exc}") from exc
+    origin, cursor = Cursor.parse(document.origin), Cursor.parse(document.revision)
+    if origin is None or cursor is None:
+        raise DecodeError(f"sync: `from` {document.origin!r} or `revision` {document.revision!r} is no cursor")
+    return Delta(origin, cursor, parse_digest(document.digest), document.flags, document.deleted)
+
+
+def parse_digest(text: str | None) -> int | None:
+    """Return the digest that its wire form spells; None for None.
+
+    Raises:
+        DecodeError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        digest = int(text, 16)
+    except (ValueError, RecursionError) as exc:
+        raise DecodeError(f"digest {text[:20]!r} is no hexadecimal number") from exc
+    if digest_text(digest) != text:
+        raise DecodeError(f"digest {text[:20]!r} has not 16 hexadecimal digits")
+    return digest

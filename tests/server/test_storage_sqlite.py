@@ -1,0 +1,121 @@
+"""SQLite as the engine: addresses, files that are none, locks, migrations."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from stored import with_storage, writer_of
+
+from flagent.errors import Closed, ConfigurationError, StorageUnavailable
+from flagent.server.storage import Storage, open_storage
+from flagent.server.storage.schema import metadata
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://u:secret@h/d", "'postgresql'"),
+        ("mysql+pymysql://u:secret@h/d", "'mysql\\+pymysql'"),
+        ("sqlite://", "path of a file"),
+        ("sqlite:///:memory:", "path of a file"),
+        ("no url, but a secret", "can't be read"),
+        ("postgresql://u:secret@h:port/d", "can't be read"),
+    ],
+    ids=["postgresql", "mysql", "no path", "memory", "no url", "bad port"],
+)
+def test_other_urls_are_refused_without_their_secrets(url: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        open_storage(url)
+
+    assert "secret" not in str(caught.value)
+
+
+def test_the_migrations_make_the_tables_that_the_statements_use(tmp_path: Path) -> None:
+    with_storage(tmp_path / "a.db", Storage.load)
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'a.db'}")
+
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+
+    engine.dispose()
+    assert differences == []
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no directory '.*missing'"):
+        with_storage(tmp_path / "missing" / "a.db", Storage.load)
+
+
+def test_a_path_with_a_percent_sign_works(tmp_path: Path) -> None:
+    path = tmp_path / "100%s"
+    path.mkdir()
+
+    assert with_storage(path / "a.db", Storage.load).snapshot.revision == 0
+
+
+def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "a.db").write_text("not a database, but long enough to have a header" * 10)
+
+    with pytest.raises(StorageUnavailable, match="database: file is not a database"):
+        with_storage(tmp_path / "a.db", Storage.load)
+
+
+def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    with_storage(tmp_path / "a.db", Storage.load)
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+
+    with pytest.raises(ConfigurationError, match="newer version of flagent"):
+        with_storage(tmp_path / "a.db", Storage.load)
+
+
+def test_a_locked_database_refuses_writes_and_still_answers_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flagent.server.storage.sqlite._BUSY_TIMEOUT", 0.05)
+
+    async def write(storage: Storage) -> None:
+        writer = await writer_of(storage)
+        foreign = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+        foreign.execute("BEGIN IMMEDIATE")
+
+        with pytest.raises(StorageUnavailable, match="database is locked"):
+            await writer.create("a")
+
+        assert (await storage.load()).snapshot.revision == 0
+        foreign.execute("ROLLBACK")
+        foreign.close()
+        assert (await (await writer_of(storage)).create("a")).id == 1
+
+    with_storage(tmp_path / "a.db", write)
+
+
+def test_an_unreadable_entry_of_the_log_is_named(tmp_path: Path) -> None:
+    async def write(storage: Storage) -> None:
+        await (await writer_of(storage)).create("a")
+
+    with_storage(tmp_path / "a.db", write)
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        connection.execute("UPDATE change_log SET flag = '{'")
+    connection.close()
+
+    with pytest.raises(StorageUnavailable, match="change 1 can't be read"):
+        with_storage(tmp_path / "a.db", lambda storage: storage.changes_after(0))
+
+
+def test_a_closed_storage_says_so(tmp_path: Path) -> None:
+    async def run() -> None:
+        storage = open_storage(f"sqlite:///{tmp_path / 'a.db'}")
+        await storage.open()
+        await storage.close()
+        await storage.close()
+
+        with pytest.raises(Closed):
+            await storage.load()
+
+    asyncio.run(run())

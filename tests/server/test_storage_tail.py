@@ -1,0 +1,127 @@
+"""The tail of the log: own and foreign commits arrive once, in order, whatever happens to the database."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from flagent.core import edits
+from flagent.core.changes import Change
+from flagent.core.ids import Allocator
+from flagent.errors import StorageUnavailable
+from flagent.server.storage import Storage, open_storage
+from flagent.server.storage.tail import follow
+
+
+class Reader:
+    """Follows a storage, and waits for revisions."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.revisions: list[int] = []
+        self.arrived = asyncio.Event()
+        self.task = asyncio.create_task(follow(storage, 0, self.deliver))
+
+    def deliver(self, changes: Sequence[Change]) -> None:
+        self.revisions += [change.revision for change in changes]
+        self.arrived.set()
+
+    async def until(self, revision: int) -> None:
+        async with asyncio.timeout(10):
+            while not self.revisions or self.revisions[-1] < revision:
+                self.arrived.clear()
+                await self.arrived.wait()
+
+
+async def write(storage: Storage, *keys: str) -> None:
+    stored = await storage.load()
+    ids = Allocator(stored.ids)
+    created = [edits.create_flag(ids, key=key, description="") for key in keys]
+    changes, _ = edits.stamp(stored.snapshot, created, actor=None, now_ms=0)
+    await storage.append(changes, ids=ids.ids)
+
+
+def with_reader(path: Path, use: Callable[[Storage, Reader], Awaitable[None]]) -> None:
+    async def run() -> None:
+        storage = open_storage(f"sqlite:///{path}")
+        await storage.open()
+        reader = Reader(storage)
+        try:
+            await use(storage, reader)
+        finally:
+            reader.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await reader.task
+            await storage.close()
+
+    asyncio.run(run())
+
+
+def test_own_commits_arrive_in_order(tmp_path: Path) -> None:
+    async def use(storage: Storage, reader: Reader) -> None:
+        await write(storage, "a")
+        await reader.until(1)
+        await write(storage, "b", "c")
+        await reader.until(3)
+
+        assert reader.revisions == [1, 2, 3]
+
+    with_reader(tmp_path / "a.db", use)
+
+
+def test_commits_of_another_process_arrive_too(tmp_path: Path) -> None:
+    async def use(storage: Storage, reader: Reader) -> None:
+        other = open_storage(f"sqlite:///{tmp_path / 'a.db'}")
+        await other.open()
+        await write(storage, "own")
+        await reader.until(1)
+
+        await write(other, "foreign")
+        await reader.until(2)
+        await write(storage, "own-again")
+        await reader.until(3)
+
+        assert reader.revisions == [1, 2, 3]
+        await other.close()
+
+    with_reader(tmp_path / "a.db", use)
+
+
+def test_the_tail_survives_a_database_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def use(storage: Storage, reader: Reader) -> None:
+        read = storage.changes_after
+        failures = iter([StorageUnavailable("gone"), StorageUnavailable("still gone")])
+
+        async def failing(revision: int, limit: int = 1000) -> list[Change]:
+            for failure in failures:
+                raise failure
+            return await read(revision, limit)
+
+        monkeypatch.setattr(storage, "changes_after", failing)
+        await write(storage, "a")
+        await reader.until(1)
+
+        assert reader.revisions == [1]
+
+    with_reader(tmp_path / "a.db", use)
+
+    assert [record.levelname for record in caplog.records if record.name == "flagent.tail"] == ["WARNING"]
+
+
+def test_what_the_holder_raises_ends_the_tail(tmp_path: Path) -> None:
+    async def run() -> None:
+        storage = open_storage(f"sqlite:///{tmp_path / 'a.db'}")
+        await storage.open()
+        await write(storage, "a")
+
+        def refuse(changes: Sequence[Change]) -> None:
+            raise ValueError(f"can't take {len(changes)}")
+
+        with pytest.raises(ValueError, match="can't take 1"):
+            await follow(storage, 0, refuse)
+        await storage.close()
+
+    asyncio.run(run())
