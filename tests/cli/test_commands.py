@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from cli.program import run
+from program import run
 
 from flagent import __version__
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from cli.program import Running, run
+from program import Running, run
 
 
 def url_in(line: str) -> str:

@@ -16,7 +16,7 @@ from flagent.core.changes import Snapshot
 from flagent.server.app import create_app
 from flagent.server.routes.export import accepts_gzip, matches
 from flagent.server.settings import Settings
-from flagent.wire.codec import decode_delta, decode_snapshot
+from flagent.wire.codec import decode_delta, decode_snapshot, encode_snapshot
 
 PATH = "/export/eval_cache/json"
 IDENTITY = {"Accept-Encoding": "identity"}
@@ -177,16 +177,13 @@ class TestCompression:
 
 
 def test_a_body_is_made_once_however_many_ask(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flagent.server import bodies
-
     made = []
-    encode = bodies.encode_snapshot
 
     def counting(*arguments: Any) -> bytes:
         made.append(arguments)
-        return encode(*arguments)
+        return encode_snapshot(*arguments)
 
-    monkeypatch.setattr(bodies, "encode_snapshot", counting)
+    monkeypatch.setattr("flagent.server.bodies.encode_snapshot", counting)
     server.create_flag("d", enabled=True)
 
     def ask(_: int) -> bytes:

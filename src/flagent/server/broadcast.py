@@ -19,7 +19,8 @@ from ..core.changes import digest_text
 from ..wire import codec, sse
 from . import eager
 from .editor import now_ms
-from .hub import Hub
+from .filters import EVERYTHING
+from .hub import Bridge, Hub
 from .settings import Settings
 from .stream import Stream
 
@@ -71,7 +72,8 @@ class Broadcaster:
         self._streams[stream.number] = stream
         if stream.compatible and self._settings.nudge_window:
             stream.nudge_at = now + random.uniform(0.0, self._settings.nudge_window)  # noqa: S311
-        self._write(stream, greeting + self._news(stream), now)
+        self._write(stream, greeting, now)
+        self._serve(stream)
         self._schedule(stream)
 
     async def close(self, stream: Stream) -> None:
@@ -141,8 +143,13 @@ class Broadcaster:
                 stream.due = math.inf
                 due.append(stream)
         async for stream in _sliced(due):
-            if not stream.ended:
+            if stream.ended:
+                continue
+            try:
                 self._attend(stream, self._clock())
+            except Exception:  # noqa: BLE001 - it ends this stream and no other
+                self._fail(stream)
+            else:
                 self._schedule(stream)
 
     def _attend(self, stream: Stream, now: float) -> None:
@@ -154,7 +161,9 @@ class Broadcaster:
             self._write(stream, self._hub.nudge(stream.wanted, now_ms()), now)
         elif stream.written_at + self._settings.heartbeat <= now:
             # A filter may have moved the cursor without a word; the heartbeat tells the reader where it is.
-            self._write(stream, self._news(stream) or self._sign(stream), now)
+            self._serve(stream)
+            if stream.written_at + self._settings.heartbeat <= now:
+                self._write(stream, self._sign(stream), now)
 
     def _judge(self, stream: Stream, now: float) -> None:
         if now < stream.stalled_at + self._settings.write_timeout:
@@ -191,14 +200,20 @@ class Broadcaster:
             self._write(stream, news, self._clock())
 
     def _news(self, stream: Stream) -> bytes:
+        start, wanted = stream.seen, stream.wanted
         if stream.compatible:
-            news, stream.cursor = self._hub.read_compatible(stream.cursor, stream.wanted, now_ms())
+            news, stream.seen = self._hub.read_compatible(start, wanted, now_ms())
         else:
-            news, stream.cursor = self._hub.read(stream.cursor, stream.wanted)
+            if wanted is not EVERYTHING and self._hub.bridge(start, wanted) is Bridge.SYNC:
+                # A net change has to start where the reader knows that it is.
+                start = stream.cursor
+            news, stream.seen = self._hub.read(start, wanted)
+        if news:
+            stream.cursor = stream.seen
         return news
 
     def _write(self, stream: Stream, body: bytes, now: float) -> None:
-        if not body:
+        if not body or stream.ended or stream.pending is not None:
             return
         stream.written_at = now
         try:
@@ -244,8 +259,9 @@ class Broadcaster:
 
     def _sign(self, stream: Stream) -> bytes:
         # A reader that is ahead of us must not hear of an older cursor.
-        if stream.compatible or self._hub.is_ahead(stream.cursor):
+        if stream.compatible or self._hub.is_ahead(stream.seen):
             return _COMMENT
+        stream.cursor = stream.seen
         if self._sign_of_life[0] is not self._hub.cursor:
             self._sign_of_life = (self._hub.cursor, self._heartbeat())
         return self._sign_of_life[1]

@@ -122,7 +122,7 @@ class Server(uvicorn.Server):
         async with contextlib.AsyncExitStack() as stack:
             await self.app.start()
             stack.push_async_callback(self.app.stop)
-            (bound,) = sockets or ()
+            bound = (sockets or [])[0]
             try:
                 # Not left to uvloop, which keeps the error to itself.
                 bound.listen(_BACKLOG)

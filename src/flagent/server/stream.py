@@ -16,7 +16,8 @@ class Stream:
     """What the broadcaster knows of a stream; constant in size, however slow the reader.
 
     Attributes:
-        cursor: what was written reaches up to here.
+        cursor: where the reader is, by what it was told.
+        seen: up to here the changes were looked at; those after `cursor` did not pass the filter.
         wanted: which changes the reader asked for.
         compatible: the reader is one of Flagent's own clients.
         send: ASGI's way to write; it waits while the connection takes nothing.
@@ -41,6 +42,7 @@ class Stream:
         "number",
         "owner",
         "pending",
+        "seen",
         "send",
         "stalled_at",
         "transport",
@@ -59,7 +61,7 @@ class Stream:
         owner: asyncio.Task[Any],
         transport: asyncio.WriteTransport | None = None,
     ) -> None:
-        self.cursor = cursor
+        self.cursor = self.seen = cursor
         self.wanted = wanted
         self.compatible = compatible
         self.send = send

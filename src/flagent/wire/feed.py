@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from ..core.changes import Change, Cursor, Delta
+from ..core.changes import Change, Cursor, Delta, EventType, FlagRef
+from ..core.model import Flag
 from ..errors import DecodeError, FlagentError, HTTPStatusError, Refused, StreamBroken
 from . import sse
 from .backoff import SLOW_STATUSES, Backoff
@@ -70,7 +71,8 @@ class Feed:
         flag_keys: only changes of flags with one of these keys; empty for all.
         flag_ids: only changes of flags with one of these ids; empty for all.
         tags: only changes of flags with one of these tags; empty for all.
-        payload: whether changes shall carry their flags; without, events are handed out as they are.
+        events_only: hand out every event as it is, for a holder that keeps no snapshot: nothing has to
+            fit then, and what can't be bridged is passed over and counted in `gaps`.
         base_delay: upper bound of the first wait, in seconds.
         max_delay: upper bound of any wait, in seconds.
         stable_after: seconds of health after which waits begin anew at the base.
@@ -86,7 +88,7 @@ class Feed:
         flag_keys: Sequence[str] = (),
         flag_ids: Sequence[int] = (),
         tags: Sequence[str] = (),
-        payload: bool = True,
+        events_only: bool = False,
         base_delay: float = 1.0,
         max_delay: float = 30.0,
         stable_after: float = 60.0,
@@ -100,9 +102,10 @@ class Feed:
         self.protocol: int | None = None
         self.failure: FlagentError | None = None
         self.duplicates = 0
-        self._payload = payload
+        self.gaps = 0
+        self._events_only = events_only
         self._query = (
-            *((("payload", "flag"),) if payload else ()),
+            ("payload", "flag"),
             *(("flagKey", key) for key in flag_keys),
             *(("flagID", str(flag_id)) for flag_id in flag_ids),
             *(("tag", tag) for tag in tags),
@@ -178,6 +181,10 @@ class Feed:
         self._seen_at = max(self._seen_at, now)
         return self._proceed()
 
+    def moved(self, cursor: Cursor) -> None:
+        """Say that the holder got to `cursor` by other means; older updates are duplicates from now on."""
+        self.cursor = self._later(cursor)
+
     def deadline(self) -> float:
         """Return the monotonic time at which the stream is dead unless something complete arrives before."""
         if not self.live:
@@ -234,7 +241,8 @@ class Feed:
             return self._take_delta(message)
         if isinstance(message, Heartbeat):
             return self._take_heartbeat(message)
-        return self._need_snapshot(message.reason or "resync")
+        # A holder of events alone has learned of the gap from `connected`.
+        return [] if self._events_only else self._need_snapshot(message.reason or "resync")
 
     def _take_connected(self, message: Connected) -> list[Update]:
         if message.protocol is not None and message.protocol > PROTOCOL:
@@ -245,8 +253,8 @@ class Feed:
         self.protocol = message.protocol or 0
         if message.heartbeat_ms is not None:
             self._heartbeat = min(max(message.heartbeat_ms / 1000, _MIN_HEARTBEAT), _MAX_HEARTBEAT)
-        if not self._payload:
-            return []
+        if self._events_only:
+            return self._begin_events(message)
         if not self.protocol:
             # A plain Flagent server never says what was missed: every connection begins with a refresh.
             return self._need_snapshot("connected to a plain Flagent server")
@@ -257,9 +265,8 @@ class Feed:
         return self._checkpoint(Cursor.parse(message.revision), message.digest) if message.resume == "current" else []
 
     def _take_event(self, event: FlagEvent) -> list[Update]:
-        if not self._payload or not self.protocol:
-            self.cursor = self._later(Cursor.parse(event.revision))
-            return [event]
+        if self._events_only or not self.protocol:
+            return self._pass_on(event)
         following = change_of(event)
         if following is None:
             raise DecodeError(f"event {event.type}: it names no flag or no revision")
@@ -272,7 +279,27 @@ class Feed:
             return self._need_snapshot(f"gap: {cursor} does not follow {held}")
         return [self._advanced(cursor, change)]
 
+    def _pass_on(self, event: FlagEvent) -> list[Update]:
+        cursor = Cursor.parse(event.revision)
+        if cursor is not None and cursor == self._later(cursor):
+            if cursor == self.cursor:
+                self.duplicates += 1
+                return []
+            self.cursor = cursor
+        return [event]
+
+    def _begin_events(self, message: Connected) -> list[Update]:
+        if self.cursor is None or message.resume in ("none", "resync"):
+            self.gaps += self.cursor is not None
+            self.cursor = Cursor.parse(message.revision)
+        return []
+
     def _take_delta(self, delta: Delta) -> list[Update]:
+        if self._events_only:
+            self.cursor = delta.cursor
+            there = {flag.id for flag in delta.flags}
+            gone = (ref for ref in delta.deleted if ref.id not in there)
+            return [*map(_event_of_flag, delta.flags), *map(_event_of_deletion, gone)]
         held = self._held_cursor()
         if delta.cursor.epoch == held.epoch and delta.cursor.revision <= held.revision:
             self.duplicates += 1
@@ -285,7 +312,7 @@ class Feed:
         cursor = Cursor.parse(heartbeat.revision)
         if cursor is None:
             raise DecodeError(f"heartbeat: `revision` {heartbeat.revision[:80]!r} is no cursor")
-        if not self._payload:
+        if self._events_only:
             self.cursor = self._later(cursor)
             return []
         held = self._held_cursor()
@@ -321,3 +348,12 @@ class Feed:
         if self.cursor is not None and cursor.epoch == self.cursor.epoch and cursor.revision < self.cursor.revision:
             return self.cursor
         return cursor
+
+
+def _event_of_flag(flag: Flag) -> FlagEvent:
+    # What happened in between is not known, only what it came to.
+    return FlagEvent(EventType.FLAG_UPDATED, flag.id, flag.key, f"Flag updated: {flag.key}", flag=flag)
+
+
+def _event_of_deletion(ref: FlagRef) -> FlagEvent:
+    return FlagEvent(EventType.FLAG_DELETED, ref.id, ref.key, f"Flag deleted: {ref.key}")

@@ -1,0 +1,41 @@
+"""Where a server is: one checked form of the base URL, whichever way it was written."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from ..errors import ConfigurationError
+
+API = "/api/v1"
+#: Where servers have the stream: ours and the path that Flagent's clients ask for, and where Flagent's server really is.
+STREAM_PATHS = (f"{API}/realtime/sse", "/realtime/sse")
+EXPORT_PATH = f"{API}/export/eval_cache/json"
+
+
+def root_of(base_url: Any) -> str:
+    """Return the URL of a server without `/api/v1` and without a slash at the end.
+
+    Raises:
+        ConfigurationError: it is no usable URL; the message says what is wrong with it.
+    """
+    if not isinstance(base_url, str):
+        raise ConfigurationError(f"base_url: a URL is needed, not a value of type {type(base_url).__name__}")
+    text = base_url.strip()
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # raises when it is no number
+        with_credentials = parts.username is not None or parts.password is not None
+    except ValueError as exc:
+        raise ConfigurationError(f"base_url: {text!r} is no URL: {exc}") from None
+    if with_credentials:
+        # Not shown: the message may end up in a log.
+        raise ConfigurationError("base_url: a user name or password in the URL is not supported, use api_key")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(f"base_url: {text!r} does not begin with http:// or https:// and a host name")
+    if parts.query or parts.fragment:
+        raise ConfigurationError(f"base_url: {text!r} must not have a query or a fragment")
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise ConfigurationError(f"base_url: {text!r} contains white space")
+    path = parts.path.rstrip("/").removesuffix(API).rstrip("/")
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))

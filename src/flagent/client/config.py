@@ -1,0 +1,146 @@
+"""What can be set: frozen values, checked when they are made. All times are seconds."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigurationError
+from .address import root_of
+
+if TYPE_CHECKING:
+    import httpx2
+
+#: Makes the HTTP client; called once for each event loop, and again in a forked child.
+HTTPClientFactory = Callable[[], "httpx2.AsyncClient"]
+
+_LONGEST = 10.0 * 365 * 86400
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientSettings:
+    """How to reach a server.
+
+    Attributes:
+        root: URL of the server; made from any form of it, with or without `/api/v1`.
+        api_key: sent as `Authorization: Bearer <key>`; None sends nothing. Never shown.
+        timeout: most that one call may take.
+        http_client: makes the HTTP client, for certificates or proxies of one's own; None makes one with
+            httpx2's defaults, which obey the proxy variables of the environment.
+
+    Raises:
+        ConfigurationError: a value can't be used.
+    """
+
+    root: str
+    api_key: str | None = field(default=None, repr=False)
+    timeout: float = 10.0
+    http_client: HTTPClientFactory | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", root_of(self.root))
+        _check_number(self, "timeout", above=0.0)
+        key = self.api_key
+        if key is not None and not (isinstance(key, str) and key and key.isascii() and key.isprintable()):
+            raise ConfigurationError("api_key: it must be a text of printable ASCII characters")
+        if self.http_client is not None and not callable(self.http_client):
+            # One client can't serve several event loops, nor a process and its forked child.
+            raise ConfigurationError(
+                "http_client: a function that makes an httpx2.AsyncClient is needed, such as "
+                "`lambda: httpx2.AsyncClient(verify=context)`"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfflineConfig:
+    """How a manager keeps its flags fresh.
+
+    Attributes:
+        auto_refresh: whether to poll at `refresh_interval` while no stream is enabled, or when an enabled one
+            has been down for `fallback_after`.
+        refresh_interval: time between polls, give or take 20 %.
+        snapshot_ttl: age from which the flags count as expired; they are evaluated all the same.
+        safety_poll_interval: time between polls, give or take 20 %, while a stream is enabled: a net under it
+            that costs one conditional request. 0 switches it off.
+        fallback_after: how long a stream may be down before polling at `refresh_interval` begins.
+        reconnect_delay: upper bound of the random wait before the first reconnection; doubled with each failure.
+        max_reconnect_delay: upper bound of the wait between reconnections.
+        request_timeout: most that the download of a snapshot may take.
+        max_snapshot_bytes: largest snapshot that is accepted, decompressed.
+        enable_debug_logging: whether to log every message; to stderr, unless logging is set up already.
+
+    Raises:
+        ConfigurationError: a value can't be used.
+    """
+
+    auto_refresh: bool = True
+    refresh_interval: float = 60.0
+    snapshot_ttl: float = 300.0
+    safety_poll_interval: float = 300.0
+    fallback_after: float = 30.0
+    reconnect_delay: float = 1.0
+    max_reconnect_delay: float = 30.0
+    request_timeout: float = 30.0
+    max_snapshot_bytes: int = 256 << 20
+    enable_debug_logging: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("refresh_interval", "request_timeout", "reconnect_delay", "max_reconnect_delay"):
+            _check_number(self, name, above=0.0)
+        for name in ("snapshot_ttl", "safety_poll_interval", "fallback_after"):
+            _check_number(self, name)
+        _check_number(self, "max_snapshot_bytes", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SSEConfig:
+    """How a stream client behaves.
+
+    Attributes:
+        auto_reconnect: whether to connect again when a connection is lost.
+        reconnect_delay: upper bound of the random wait before the first reconnection; doubled with each failure.
+        max_reconnect_delay: upper bound of the wait between reconnections.
+        max_reconnect_attempts: failures in a row after which it gives up; 0 never gives up.
+        event_buffer_size: how many events wait for a slow reader; when there are more, the oldest is dropped,
+            counted and logged.
+        enable_debug_logging: whether to log every message; to stderr, unless logging is set up already.
+
+    Raises:
+        ConfigurationError: a value can't be used.
+    """
+
+    auto_reconnect: bool = True
+    reconnect_delay: float = 1.0
+    max_reconnect_delay: float = 30.0
+    max_reconnect_attempts: int = 0
+    event_buffer_size: int = 100
+    enable_debug_logging: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("reconnect_delay", "max_reconnect_delay"):
+            _check_number(self, name, above=0.0)
+        for name, least in (("max_reconnect_attempts", 0), ("event_buffer_size", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ConfigurationError(f"{name}: {value!r} is no whole number from {least} on")
+
+
+def show_debug_logs() -> None:
+    """Let the loggers of flagent say everything, to stderr unless somebody takes their messages already."""
+    logger = logging.getLogger("flagent")
+    logger.setLevel(logging.DEBUG)
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+
+
+def _check_number(config: Any, name: str, *, above: float | None = None) -> None:
+    value = getattr(config, name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ConfigurationError(f"{name}: {value!r} is not a number of seconds")
+    if value < 0 or (above is not None and value <= above) or value > _LONGEST:
+        raise ConfigurationError(f"{name}: {value!r} is out of range, it must be {'above' if above == 0 else 'at least'} 0")

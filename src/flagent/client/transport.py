@@ -1,0 +1,260 @@
+"""HTTP, and the only import of the library that does it: requests with a whole answer, and streams.
+
+Every foreign exception leaves here as one of ours. Redirects are followed within the origin only,
+so that a key never reaches another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from .. import __version__
+from ..errors import ConfigurationError, DecodeError, HTTPStatusError, TransportError
+from ..wire.backoff import parse_retry_after
+from .config import ClientSettings
+from .failures import transport_error
+
+if TYPE_CHECKING:
+    import httpx2
+
+CONNECT_TIMEOUT = 10.0
+#: Seconds until the head of an answer must be there, once connected.
+HEADER_TIMEOUT = 10.0
+
+_MAX_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+Query = Sequence[tuple[str, str]]
+
+
+class Answer(NamedTuple):
+    """A whole answer: names of headers are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Stream:
+    """An answer whose body is read as it arrives; to be closed by whoever opened it.
+
+    Attributes:
+        status: the HTTP status code.
+        content_type: value of the header, or an empty text.
+        retry_after: seconds that the server asks to wait, or None.
+        socket: file descriptor of the connection, or -1 when it is hidden.
+    """
+
+    def __init__(self, response: httpx2.Response, chunks: AsyncGenerator[bytes, None]) -> None:
+        self.status = response.status_code
+        self.content_type = response.headers.get("content-type", "")
+        self.retry_after = parse_retry_after(response.headers.get("retry-after"), time.time())
+        self.socket = _descriptor(response)
+        self._url = str(response.url.copy_with(query=None))
+        self._response = response
+        self._chunks = chunks
+
+    async def read(self) -> bytes:
+        """Return what arrived, decompressed; empty at the end.
+
+        Raises:
+            TransportError: the connection broke, or the body can't be decompressed.
+        """
+        try:
+            return await anext(self._chunks, b"")
+        except (ValueError, OSError, *_library_errors()) as exc:
+            raise transport_error(f"stream {self._url}", exc) from exc
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._chunks.aclose()
+        await self._response.aclose()
+
+
+class Transport:
+    """The connections of one event loop to one server.
+
+    Attributes:
+        settings: how to reach the server.
+    """
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self.settings = settings
+        self._client: httpx2.AsyncClient | None = None
+        self._making = asyncio.Lock()
+        self._streams: set[Stream] = set()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query = (),
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout: float,
+        max_bytes: int,
+    ) -> Answer:
+        """Send a request and return the whole answer, whatever its status is.
+
+        Args:
+            method: HTTP method.
+            path: below the server's root.
+            query: parameters of the query.
+            headers: more headers.
+            content: a JSON document as body.
+            timeout: most seconds that all of it may take.
+            max_bytes: largest body that is accepted, decompressed.
+
+        Raises:
+            TransportError: no answer came.
+            DecodeError: the body is larger than `max_bytes`.
+        """
+        url = self.settings.root + path
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._open(method, url, query, headers, content)
+                try:
+                    body = await _body(response, max_bytes)
+                finally:
+                    await response.aclose()
+        except (ValueError, OSError, *_library_errors()) as exc:
+            raise transport_error(f"{method} {url}", exc, timeout) from exc
+        return Answer(response.status_code, response.headers, body)
+
+    async def open(self, root: str, path: str, *, query: Query, headers: Mapping[str, str]) -> Stream:
+        """Send a GET and return as soon as the head of the answer is there.
+
+        Raises:
+            TransportError: none came.
+        """
+        url = root + path
+        timeout = CONNECT_TIMEOUT + HEADER_TIMEOUT
+        try:
+            async with asyncio.timeout(timeout):
+                response = await self._open("GET", url, query, headers, None)
+        except (ValueError, OSError, *_library_errors()) as exc:
+            raise transport_error(f"GET {url}", exc, timeout) from exc
+        stream = Stream(response, response.aiter_bytes())
+        self._streams.add(stream)
+        return stream
+
+    async def close_stream(self, stream: Stream) -> None:
+        """Close a stream that `open` returned."""
+        self._streams.discard(stream)
+        await stream.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    def let_go(self) -> None:
+        """Give up the sockets that a forked child has from its parent, without a word on them.
+
+        While the child held them, the parent's connections would not end when the parent closes them.
+        """
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in self._streams:
+            if stream.socket >= 0:
+                # Not closed: its object still has the number, and would close whatever has it by then.
+                os.dup2(null, stream.socket, inheritable=False)
+        os.close(null)
+
+    async def _open(
+        self, method: str, url: str, query: Query, headers: Mapping[str, str] | None, content: bytes | None
+    ) -> httpx2.Response:
+        client = await self._http()
+        request = client.build_request(
+            method, url, params=tuple(query) or None, headers=self._headers(headers, content), content=content
+        )
+        # How long reading may take depends on what is read: that limit is the caller's.
+        request.extensions["timeout"] = {"connect": CONNECT_TIMEOUT, "read": None, "write": HEADER_TIMEOUT, "pool": 10.0}
+        for _ in range(_MAX_REDIRECTS + 1):
+            response = await client.send(request, stream=True, follow_redirects=False)
+            if response.status_code not in _REDIRECTS:
+                return response
+            await response.aclose()
+            request = _redirected(request, response)
+        raise HTTPStatusError(f"{method} {url}: more than {_MAX_REDIRECTS} redirects", status=response.status_code)
+
+    def _headers(self, more: Mapping[str, str] | None, content: bytes | None) -> dict[str, str]:
+        headers = {"User-Agent": f"flagent-python/{__version__}", "Accept": "application/json"}
+        if content is not None:
+            headers["Content-Type"] = "application/json"
+        if self.settings.api_key is not None:
+            headers["Authorization"] = f"Bearer {self.settings.api_key}"
+        return {**headers, **(more or {})}
+
+    async def _http(self) -> httpx2.AsyncClient:
+        async with self._making:
+            if self._client is None:
+                # The import and the certificates take a tenth of a second, which the event loop may not have.
+                self._client = await asyncio.to_thread(_make_client, self.settings)
+        return self._client
+
+
+def load_library() -> None:
+    """Import the HTTP library now: an import that is going on in another thread would not survive a fork."""
+    import httpx2  # noqa: F401
+
+
+def _make_client(settings: ClientSettings) -> httpx2.AsyncClient:
+    import httpx2
+
+    if settings.http_client is not None:
+        made = settings.http_client()
+        if not isinstance(made, httpx2.AsyncClient):
+            raise ConfigurationError(f"http_client: it made a {type(made).__name__}, not an httpx2.AsyncClient")
+        return made
+    try:
+        return httpx2.AsyncClient()
+    except (ValueError, ImportError) as exc:
+        raise ConfigurationError(f"the proxy variables of the environment can't be used: {exc}") from exc
+
+
+def _library_errors() -> tuple[type[Exception], ...]:
+    import httpx2
+
+    return (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError)
+
+
+async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
+    parts, size = [], 0
+    chunks = response.aiter_bytes()
+    try:
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > max_bytes:
+                raise DecodeError(f"the answer of {response.url.copy_with(query=None)} has more than {max_bytes} bytes")
+            parts.append(chunk)
+    finally:
+        await chunks.aclose()
+    return b"".join(parts)
+
+
+def _redirected(request: httpx2.Request, response: httpx2.Response) -> httpx2.Request:
+    import httpx2
+
+    location = response.headers.get("location", "")
+    source = request.url.copy_with(query=None)
+    status = response.status_code
+    try:
+        target = request.url.join(location)
+    except httpx2.InvalidURL as exc:
+        raise HTTPStatusError(f"{source}: the redirect leads to no URL", status=status) from exc
+    if not location or request.method != "GET" or target.origin != request.url.origin:
+        place = target.copy_with(username=None, password=None, query=None)
+        raise HTTPStatusError(f"{source} redirects to {place}: use that address if you trust it", status=status)
+    return httpx2.Request("GET", target, headers=request.headers, extensions=request.extensions)
+
+
+def _descriptor(response: httpx2.Response) -> int:
+    connection = response.extensions.get("network_stream")
+    opened = None if connection is None else connection.get_extra_info("socket")
+    return -1 if opened is None else int(opened.fileno())
