@@ -9,13 +9,14 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from starlette.applications import Starlette
 from starlette.datastructures import State
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import asgi
+from .asgi import Refusal
 from .broadcast import Broadcaster
 from .editor import Editor
 from .hub import Hub
@@ -59,7 +60,7 @@ class App:
         if scope["type"] == "http":
             hot = self._hot.get(scope["path"])
             if hot is not None:
-                await hot(scope, receive, send)
+                await _answered(hot, scope, receive, send)
                 return
             if self.services is None:
                 await asgi.unavailable("this server is not ready").answer(send)
@@ -125,6 +126,16 @@ def _hot_routes(hub: Hub, broadcaster: Broadcaster, settings: Settings) -> dict[
     routes[evaluation.PATH] = evaluation.EvaluationRoute(hub, settings)
     routes[evaluation.BATCH_PATH] = evaluation.BatchRoute(hub, settings)
     return routes
+
+
+async def _answered(route: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await route(scope, receive, send)
+    except Exception:  # noqa: BLE001 - the top of a request's task
+        _log.exception("%s %s failed", scope["method"], scope["path"])
+        # Refused by the server when the answer has begun; then it cuts the connection.
+        with suppress(RuntimeError):
+            await Refusal(500, "internal server error").answer(send)
 
 
 def _own(stack: AsyncExitStack, work: Awaitable[None], name: str) -> None:

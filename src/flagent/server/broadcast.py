@@ -87,6 +87,8 @@ class Broadcaster:
     async def run(self) -> None:
         """Serve all streams, for ever."""
         self._hub.add_bell(self._wake)
+        # There may be news since the broadcaster was made.
+        self._wake.set()
         try:
             while True:
                 await self._something_due()

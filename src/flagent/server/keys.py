@@ -92,6 +92,7 @@ class Keyring:
 
     def __init__(self, keys: Iterable[Key] = ()) -> None:
         self._by_digest = {key.digest: key for key in keys}
+        self._by_id = {key.id: key for key in self._by_digest.values()}
 
     @property
     def guarded(self) -> bool:
@@ -108,7 +109,8 @@ class Keyring:
 
     def in_force(self, key_id: int, now_ms: int) -> bool:
         """Return whether the key of that id still opens anything."""
-        return any(key.id == key_id and key.in_force(now_ms) for key in self._by_digest.values())
+        key = self._by_id.get(key_id)
+        return key is not None and key.in_force(now_ms)
 
     def has_admin(self, now_ms: int) -> bool:
         """Return whether someone can manage the server."""

@@ -241,8 +241,11 @@ class Feed:
             return self._take_delta(message)
         if isinstance(message, Heartbeat):
             return self._take_heartbeat(message)
-        # A holder of events alone has learned of the gap from `connected`.
-        return [] if self._events_only else self._need_snapshot(message.reason or "resync")
+        # A holder of events alone has learned of the gap from `connected`; and a snapshot that was
+        # fetched since, because `connected` asked for it, has answered this already.
+        asked, held = Cursor.parse(message.revision), self._held_cursor()
+        answered = asked is not None and asked.epoch == held.epoch and asked.revision <= held.revision
+        return [] if self._events_only or answered else self._need_snapshot(message.reason or "resync")
 
     def _take_connected(self, message: Connected) -> list[Update]:
         if message.protocol is not None and message.protocol > PROTOCOL:

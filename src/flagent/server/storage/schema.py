@@ -62,3 +62,17 @@ tag = sa.Table(
 )
 
 entity_type = sa.Table("entity_type", metadata, sa.Column("key", sa.Text, primary_key=True))
+
+api_key = sa.Table(
+    "api_key",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    # SHA-256 of the secret, as hex; the secret itself is nowhere.
+    sa.Column("digest", sa.Text, nullable=False, unique=True),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", sa.BigInteger),
+    sa.Column("revoked_at", sa.BigInteger),
+    sa.Column("last_used_at", sa.BigInteger),
+)

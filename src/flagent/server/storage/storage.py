@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -21,7 +21,8 @@ from ...core.changes import Change
 from ...core.ids import Ids
 from ...core.model import Flag, Tag
 from ...errors import Closed, StorageUnavailable
-from . import archive, log
+from ..keys import Key, KeyKind
+from . import api_keys, archive, log
 from .log import Stored
 from .migrate import migrate
 from .sqlite import Sqlite
@@ -139,6 +140,26 @@ class Storage:
     async def entity_types(self) -> list[str]:
         """Return every entity type that a flag ever had."""
         return await self._read(archive.entity_types)
+
+    async def keys(self) -> list[Key]:
+        """Return all API keys, also those that open nothing any more."""
+        return await self._read(api_keys.keys)
+
+    async def create_key(
+        self, *, name: str, kind: KeyKind, digest: str, created_at: int, expires_at: int | None = None
+    ) -> int:
+        """Store an API key and return its id. Times are milliseconds since 1970."""
+        return await self._write(
+            partial(api_keys.create, name=name, kind=kind, digest=digest, created_at=created_at, expires_at=expires_at)
+        )
+
+    async def revoke_key(self, key_id: int, *, at_ms: int) -> bool:
+        """Revoke an API key; return False if there is none of that id."""
+        return await self._write(partial(api_keys.revoke, key_id=key_id, at_ms=at_ms))
+
+    async def touch_keys(self, used_at: Mapping[int, int]) -> None:
+        """Note when API keys were used last, by their ids."""
+        await self._write(partial(api_keys.touch, used_at=used_at))
 
     async def _read(self, statements: Callable[[sa.Connection], _T]) -> _T:
         return await self._run(self._reading, partial(_in_transaction, self._reader, statements))

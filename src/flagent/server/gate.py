@@ -1,0 +1,171 @@
+"""The gate that every request passes: who calls, may they, and not too often.
+
+Keys are kept in memory and read anew twice a second, so that one that was revoked anywhere, by
+another process or from the command line, opens nothing a second later; open streams end with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+from starlette.types import Scope
+
+from ..errors import ConfigurationError, StorageUnavailable
+from .asgi import Refusal
+from .editor import now_ms
+from .keys import KeyKind, Keyring
+from .policy import rule_for
+from .rate import RateLimit
+from .settings import Settings
+from .storage import Storage
+
+_log = logging.getLogger("flagent.access")
+
+#: Seconds between two looks at the table of keys.
+_INTERVAL = 0.5
+#: Seconds between two notes of when keys were used.
+_NOTE_INTERVAL = 60.0
+_CHALLENGE = (b"www-authenticate", b"Bearer")
+_LOOPBACK = ("localhost", "::1")
+
+
+class Access(Struct, frozen=True):
+    """Who calls.
+
+    Attributes:
+        kind: what they may do.
+        key_id: the key they showed; None when none was needed.
+        actor: what the history says about their edits.
+    """
+
+    kind: KeyKind
+    key_id: int | None = None
+    actor: str | None = None
+
+
+#: Whoever calls a server that has no keys.
+ANYONE = Access(KeyKind.ADMIN)
+#: Whoever calls a route that needs no key: they see what a backend sees.
+GUEST = Access(KeyKind.SERVER)
+
+
+class Gate:
+    """Decides about requests.
+
+    Args:
+        storage: has the keys.
+        settings: `open_reads`, `insecure` and `rate_limit` count here.
+        revoked: called with a test by key id, whenever some keys open nothing any more.
+    """
+
+    def __init__(
+        self, storage: Storage, settings: Settings, *, revoked: Callable[[Callable[[int], bool]], None]
+    ) -> None:
+        self._storage = storage
+        self._settings = settings
+        self._revoked = revoked
+        self._ring = Keyring()
+        self._rate = RateLimit(settings.rate_limit)
+        self._used: dict[int, int] = {}
+        self._noted_at = time.monotonic()
+
+    async def open(self) -> None:
+        """Read the keys, and refuse to serve the world without one.
+
+        Raises:
+            ConfigurationError: the server listens beyond this machine, and nobody could manage it.
+        """
+        self._ring = Keyring(await self._storage.keys())
+        exposed = not is_loopback(self._settings.host)
+        if exposed and not self._settings.insecure and not self._ring.has_admin(now_ms()):
+            raise ConfigurationError(
+                f"host {self._settings.host!r} can be reached from other machines, and there is no admin key: make one "
+                "with `flagent key create --kind admin --name NAME`, or allow everybody everything with `--insecure`"
+            )
+        if not self._ring.guarded:
+            _log.warning("there are no keys: whoever reaches this server may do everything")
+
+    async def watch(self) -> None:
+        """Keep the keys fresh, and note when they were used; for ever."""
+        while True:
+            await asyncio.sleep(_INTERVAL)
+            try:
+                await self.refresh()
+                await self._note_use()
+            except StorageUnavailable as exc:
+                # The keys that are known go on to count; the tail of the log reports the database.
+                _log.debug("the keys can't be read: %s", exc)
+
+    async def refresh(self) -> None:
+        """Read the keys now, and end what was opened by those that are no longer in force."""
+        self._ring = ring = Keyring(await self._storage.keys())
+        now = now_ms()
+        self._revoked(lambda key_id: not ring.in_force(key_id, now))
+
+    def admit(self, scope: Scope) -> Access:
+        """Return who makes this request.
+
+        Raises:
+            Refusal: 401 without a key that is in force, 403 when it may not do this, 429 too often.
+        """
+        rule = rule_for(scope.get("method", "GET"), scope["path"])
+        access = ANYONE if rule.kinds is None or not self._ring.guarded else None
+        if access is None:
+            access = self._identified(scope["headers"])
+            if access is None and rule.openable and self._settings.open_reads:
+                access = GUEST
+            if access is None:
+                raise Refusal(
+                    401, "a key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`", _CHALLENGE
+                )
+            if rule.kinds is not None and access.kind not in rule.kinds:
+                allowed = " or ".join(sorted(rule.kinds))
+                raise Refusal(403, f"a key of kind {access.kind.value} may not do this, one of kind {allowed} may")
+        self._limit(scope, access)
+        return access
+
+    def _identified(self, headers: list[tuple[bytes, bytes]]) -> Access | None:
+        secret = secret_of(headers)
+        if secret is None:
+            return None
+        now = now_ms()
+        key = self._ring.find(secret, now)
+        if key is None:
+            # Not even its beginning is logged: a wrong key is often a right one of another system.
+            raise Refusal(401, "this key is unknown, expired or revoked", _CHALLENGE)
+        self._used[key.id] = now
+        return Access(key.kind, key.id, key.name)
+
+    def _limit(self, scope: Scope, access: Access) -> None:
+        client = scope.get("client")
+        caller = access.key_id if access.key_id is not None else (client[0] if client else None)
+        wait = self._rate.wait(caller, time.monotonic())
+        if wait:
+            seconds = math.ceil(wait)
+            raise Refusal(429, f"too many requests, try again in {seconds} s", (b"retry-after", b"%d" % seconds))
+
+    async def _note_use(self) -> None:
+        now = time.monotonic()
+        if self._used and now - self._noted_at >= _NOTE_INTERVAL:
+            used, self._used, self._noted_at = self._used, {}, now
+            await self._storage.touch_keys(used)
+
+
+def secret_of(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """Return the secret that a request shows, or None."""
+    found: Mapping[bytes, bytes] = dict(headers)
+    scheme, _, token = found.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer" and token.strip():
+        return token.strip().decode("latin-1")
+    token = found.get(b"x-api-key", b"").strip()
+    return token.decode("latin-1") if token else None
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a server that listens there can be reached from this machine only."""
+    return host in _LOOPBACK or host.startswith("127.")
