@@ -1,11 +1,11 @@
-"""The program `flagent` as a process, for the tests of the command line."""
+"""Programs as processes, for the tests of the command line and of the examples."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -13,10 +13,12 @@ FLAGENT = [sys.executable, "-m", "flagent"]
 _LIMIT = 30.0
 
 
-def run(*arguments: object, stdin: bytes = b"", environ: dict[str, str] | None = None) -> tuple[int, str, str]:
-    """Run a command to its end and return exit code, standard output and standard error."""
+def command(
+    arguments: Sequence[object], *, stdin: bytes = b"", environ: dict[str, str] | None = None
+) -> tuple[int, str, str]:
+    """Run a program to its end and return exit code, standard output and standard error."""
     done = subprocess.run(
-        [*FLAGENT, *map(str, arguments)],
+        list(map(str, arguments)),
         input=stdin,
         capture_output=True,
         env={**os.environ, **(environ or {})},
@@ -27,11 +29,16 @@ def run(*arguments: object, stdin: bytes = b"", environ: dict[str, str] | None =
     return done.returncode, done.stdout.decode(), errors
 
 
+def run(*arguments: object, stdin: bytes = b"", environ: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Run a command of flagent to its end and return exit code, standard output and standard error."""
+    return command([*FLAGENT, *arguments], stdin=stdin, environ=environ)
+
+
 class Running:
     """A command that runs until it is stopped; a context manager that leaves nothing behind.
 
     Attributes:
-        process: the process; its standard error goes where that of the tests goes.
+        process: the process.
         lines: the lines that `until` has read so far.
     """
 

@@ -3,13 +3,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-FLAGENT = [sys.executable, "-m", "flagent"]
+from program import FLAGENT, run
 
 
 def flag(flag_id: int = 7, key: str = "checkout", **members: Any) -> dict[str, Any]:
@@ -43,16 +41,14 @@ def split(rollout: str) -> dict[str, Any]:
     return {"id": 1, "key": "f", "enabled": True, "rollout": rollout, "segments": [segment], "variants": variants}
 
 
-def run(*arguments: str | Path, lines: str | bytes = b"") -> subprocess.CompletedProcess[str]:
-    stdin = lines.encode() if isinstance(lines, str) else lines
-    done = subprocess.run([*FLAGENT, "eval", *arguments], input=stdin, capture_output=True, timeout=50)
-    assert b"Traceback" not in done.stderr
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+def evaluate(*arguments: str | Path, lines: str | bytes = b"") -> tuple[int, str, str]:
+    return run("eval", *arguments, stdin=lines.encode() if isinstance(lines, str) else lines)
 
 
-def answers(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+def answers(*arguments: str | Path, lines: str | bytes = b"") -> list[dict[str, Any]]:
+    code, output, errors = evaluate(*arguments, lines=lines)
+    assert (code, errors) == (0, "")
+    return [json.loads(line) for line in output.splitlines()]
 
 
 @pytest.fixture
@@ -65,7 +61,7 @@ def snapshot(tmp_path: Path) -> Path:
 def test_answer_has_exactly_the_five_members(snapshot: Path) -> None:
     request = {"flagKey": "checkout", "entityID": "u1", "entityContext": {"region": "EU"}, "entityType": "user"}
 
-    assert answers(run("--snapshot", snapshot, lines=json.dumps(request))) == [
+    assert answers("--snapshot", snapshot, lines=json.dumps(request)) == [
         {"flagKey": "checkout", "variantKey": "on", "variantID": 71, "segmentID": 70, "reason": "MATCH"}
     ]
 
@@ -82,7 +78,7 @@ def test_answer_has_exactly_the_five_members(snapshot: Path) -> None:
     ],
 )
 def test_what_there_is_none_of_is_null(snapshot: Path, request_line: str, flag_key: str | None, reason: str) -> None:
-    assert answers(run("--snapshot", snapshot, lines=request_line)) == [
+    assert answers("--snapshot", snapshot, lines=request_line) == [
         {"flagKey": flag_key, "variantKey": None, "variantID": None, "segmentID": None, "reason": reason}
     ]
 
@@ -91,20 +87,20 @@ def test_answers_come_in_the_order_of_the_requests_and_blank_lines_are_skipped(s
     keys = [f"flag-{number}" for number in range(50_000)]
     lines = "\n\n".join(f'{{"flagKey":"{key}","entityID":"u"}}' for key in keys)
 
-    assert [answer["flagKey"] for answer in answers(run("--snapshot", snapshot, lines=lines))] == keys
+    assert [answer["flagKey"] for answer in answers("--snapshot", snapshot, lines=lines)] == keys
 
 
 def test_requests_come_from_a_file(snapshot: Path, tmp_path: Path) -> None:
     requests = tmp_path / "requests.jsonl"
     requests.write_text('{"flagKey":"off","entityID":"u"}\r\n')
 
-    assert [row["flagKey"] for row in answers(run("--snapshot", snapshot, "--requests", requests))] == ["off"]
+    assert [row["flagKey"] for row in answers("--snapshot", snapshot, "--requests", requests)] == ["off"]
 
 
 def test_line_brings_its_own_flag_and_needs_no_snapshot() -> None:
     line = json.dumps({"flag": flag(), "entityID": "u", "entityContext": {"region": "EU"}})
 
-    assert [row["flagKey"] + row["variantKey"] for row in answers(run(lines=line))] == ["checkouton"]
+    assert [row["flagKey"] + row["variantKey"] for row in answers(lines=line)] == ["checkouton"]
 
 
 def test_flag_of_a_line_stands_instead_of_the_snapshot(snapshot: Path) -> None:
@@ -112,7 +108,7 @@ def test_flag_of_a_line_stands_instead_of_the_snapshot(snapshot: Path) -> None:
         json.dumps({"flagKey": key, "flag": flag(9, "own"), "entityID": "u"}) for key in ("own", "checkout")
     )
 
-    reasons = [row["reason"] for row in answers(run("--snapshot", snapshot, lines=lines))]
+    reasons = [row["reason"] for row in answers("--snapshot", snapshot, lines=lines)]
 
     assert reasons == ["NO_MATCH", "FLAG_NOT_FOUND"]
 
@@ -124,7 +120,7 @@ def test_flag_of_a_line_may_roll_out_in_proportion() -> None:
         for number in range(1000)
     )
 
-    keys = [row["variantKey"] for row in answers(run(lines=lines))]
+    keys = [row["variantKey"] for row in answers(lines=lines)]
 
     assert set(keys[:1000]) == {"a", None}
     assert set(keys[1000:]) == {"a", "b", None}
@@ -135,7 +131,7 @@ def test_snapshot_of_a_flagent_server_is_read(tmp_path: Path) -> None:
     (tmp_path / "flagent.json").write_text(document)
     line = '{"flagKey":"checkout","entityID":"u","entityContext":{"region":"EU"}}'
 
-    assert [row["variantID"] for row in answers(run("--snapshot", tmp_path / "flagent.json", lines=line))] == [71]
+    assert [row["variantID"] for row in answers("--snapshot", tmp_path / "flagent.json", lines=line)] == [71]
 
 
 @pytest.mark.parametrize(
@@ -159,20 +155,20 @@ def test_bad_line_is_named_and_ends_with_2_after_the_answers_before_it(
 ) -> None:
     good = b'{"flagKey":"off","entityID":"u"}\n'
 
-    done = run("--snapshot", snapshot, lines=good + good + line + b"\n" + good)
+    code, output, errors = evaluate("--snapshot", snapshot, lines=good + good + line + b"\n" + good)
 
-    assert done.returncode == 2
-    assert "line 3: " in done.stderr
-    assert message in done.stderr
-    assert len(done.stdout.splitlines()) == 2
+    assert code == 2
+    assert "line 3: " in errors
+    assert message in errors
+    assert len(output.splitlines()) == 2
 
 
 def test_request_without_any_flag_says_how_to_bring_one() -> None:
-    done = run(lines='{"flagKey":"k","entityID":"u"}')
+    code, _, errors = evaluate(lines='{"flagKey":"k","entityID":"u"}')
 
-    assert done.returncode == 2
-    assert "line 1: there is no flag to evaluate" in done.stderr
-    assert "--snapshot" in done.stderr
+    assert code == 2
+    assert "line 1: there is no flag to evaluate" in errors
+    assert "--snapshot" in errors
 
 
 @pytest.mark.parametrize("content", ["<html>", "{}", '{"flags":null}', '{"flags":[{"id":"1"}]}'])
@@ -180,18 +176,18 @@ def test_file_that_is_no_snapshot_is_named(tmp_path: Path, content: str) -> None
     path = tmp_path / "bad.json"
     path.write_text(content)
 
-    done = run("--snapshot", path)
+    code, _, errors = evaluate("--snapshot", path)
 
-    assert done.returncode == 2
-    assert "bad.json" in done.stderr
+    assert code == 2
+    assert "bad.json" in errors
 
 
 @pytest.mark.parametrize("option", ["--snapshot", "--requests"])
 def test_file_that_is_not_there_is_named(option: str, tmp_path: Path) -> None:
-    done = run(option, tmp_path / "nowhere.json")
+    code, _, errors = evaluate(option, tmp_path / "nowhere.json")
 
-    assert done.returncode == 2
-    assert "nowhere.json" in done.stderr
+    assert code == 2
+    assert "nowhere.json" in errors
 
 
 def test_each_answer_is_out_before_the_next_request_comes(snapshot: Path) -> None:

@@ -19,6 +19,7 @@ from . import asgi
 from .asgi import Refusal
 from .broadcast import Broadcaster
 from .editor import Editor
+from .gate import Gate
 from .hub import Hub
 from .routes import ROUTES, evaluation, export, streams
 from .routes.answers import exception_handlers
@@ -58,14 +59,25 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "http":
+            try:
+                self._admit(scope)
+            except asgi.Refusal as refusal:
+                await refusal.answer(send)
+                return
             hot = self._hot.get(scope["path"])
             if hot is not None:
                 await _answered(hot, scope, receive, send)
                 return
-            if self.services is None:
-                await asgi.unavailable("this server is not ready").answer(send)
-                return
         await self._framework(scope, receive, send)
+
+    def _admit(self, scope: Scope) -> None:
+        if self.services is None:
+            raise asgi.unavailable("this server is not ready")
+        access = self.services.gate.admit(scope)
+        state = scope.setdefault("state", {})
+        state[asgi.ACCESS] = access
+        # Where the write routes look for the author of an edit.
+        state["actor"] = access.actor
 
     async def start(self) -> None:
         """Open the storage, load the state, and begin to follow the log.
@@ -86,10 +98,13 @@ class App:
                 max_tombstones=settings.max_tombstones,
             )
             broadcaster = Broadcaster(hub, settings, clock=time.monotonic)
+            gate = Gate(storage, settings, revoked=broadcaster.revoke)
+            await gate.open()
             _own(stack, _follow(storage, hub), "tail of the log")
             _own(stack, _forever(broadcaster.run), "broadcaster")
+            _own(stack, _forever(gate.watch), "keys")
             self._hot = _hot_routes(hub, broadcaster, settings)
-            self.services = Services(settings, storage, hub, Editor(storage, hub), broadcaster)
+            self.services = Services(settings, storage, hub, Editor(storage, hub), broadcaster, gate)
             self.state.services = self.services
             self._resources = stack.pop_all()
 
@@ -169,5 +184,5 @@ async def _forever(work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
         except Exception:  # noqa: BLE001 - the top of a task that must not end
-            _log.exception("streams were not served for a moment")
+            _log.exception("a task of the server failed and is started again")
         await asyncio.sleep(_PAUSE)

@@ -11,6 +11,8 @@ from starlette.types import Receive, Scope, Send
 JSON = (b"content-type", b"application/json")
 #: Where our own server puts a request's connection in the `state` of its scope.
 TRANSPORT = "flagent.transport"
+#: Where the gate puts who calls, in the same `state`.
+ACCESS = "flagent.access"
 
 _encode = msgspec.json.Encoder().encode
 

@@ -102,9 +102,14 @@ class Broadcaster:
         self.draining = True
         spread_ms = 1000 * min(_MAX_SPREAD, len(self._streams) / _RECONNECTS_PER_SECOND)
         async for stream in _sliced(self._streams.values()):
-            goodbye = codec.Goodbye(reason="drain", reconnect_after_ms=int(random.uniform(0.0, spread_ms)))  # noqa: S311
-            last = b"" if stream.compatible else sse.encode(codec.encode_goodbye(goodbye), event="goodbye")
-            self._end(stream, last)
+            self._end(stream, _goodbye(stream, "drain", int(random.uniform(0.0, spread_ms))))  # noqa: S311
+
+    def revoke(self, dead: Callable[[int], bool]) -> None:
+        """End, with a goodbye, every stream whose key is one of those for which `dead` is true."""
+        for stream in tuple(self._streams.values()):
+            if stream.key_id is not None and dead(stream.key_id):
+                _log.info("stream %d ends: its key %d is in force no more", stream.number, stream.key_id)
+                self._end(stream, _goodbye(stream, "revoked", 0))
 
     async def _something_due(self) -> None:
         due = min(self._deadlines[0][0] if self._deadlines else math.inf, self._window_ends)
@@ -272,6 +277,14 @@ class Broadcaster:
         cursor = str(self._hub.cursor)
         data = codec.Heartbeat(revision=cursor, digest=digest_text(self._hub.snapshot.digest))
         return sse.encode(codec.encode_heartbeat(data), event="heartbeat", id=cursor)
+
+
+def _goodbye(stream: Stream, reason: str, reconnect_after_ms: int) -> bytes:
+    # Flagent's own clients know no such event.
+    if stream.compatible:
+        return b""
+    message = codec.Goodbye(reason=reason, reconnect_after_ms=reconnect_after_ms)
+    return sse.encode(codec.encode_goodbye(message), event="goodbye")
 
 
 async def _sliced(streams: Iterable[Stream]) -> AsyncIterator[Stream]:

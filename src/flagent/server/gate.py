@@ -16,7 +16,7 @@ from msgspec import Struct
 from starlette.types import Scope
 
 from ..errors import ConfigurationError, StorageUnavailable
-from .asgi import Refusal
+from .asgi import ACCESS, Refusal
 from .editor import now_ms
 from .keys import KeyKind, Keyring
 from .policy import rule_for
@@ -114,19 +114,18 @@ class Gate:
             Refusal: 401 without a key that is in force, 403 when it may not do this, 429 too often.
         """
         rule = rule_for(scope.get("method", "GET"), scope["path"])
-        access = ANYONE if rule.kinds is None or not self._ring.guarded else None
+        if rule.kinds is None:
+            return ANYONE
+        access = self._identified(scope["headers"]) if self._ring.guarded else ANYONE
+        if access is None and rule.openable and self._settings.open_reads:
+            access = GUEST
         if access is None:
-            access = self._identified(scope["headers"])
-            if access is None and rule.openable and self._settings.open_reads:
-                access = GUEST
-            if access is None:
-                raise Refusal(
-                    401, "a key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`", _CHALLENGE
-                )
-            if rule.kinds is not None and access.kind not in rule.kinds:
-                allowed = " or ".join(sorted(rule.kinds))
-                raise Refusal(403, f"a key of kind {access.kind.value} may not do this, one of kind {allowed} may")
+            said = "a key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
+            raise Refusal(401, said, _CHALLENGE)
         self._limit(scope, access)
+        if access.kind not in rule.kinds:
+            allowed = " or ".join(sorted(rule.kinds))
+            raise Refusal(403, f"a key of kind {access.kind.value} may not do this, one of kind {allowed} may")
         return access
 
     def _identified(self, headers: list[tuple[bytes, bytes]]) -> Access | None:
@@ -164,6 +163,12 @@ def secret_of(headers: list[tuple[bytes, bytes]]) -> str | None:
         return token.strip().decode("latin-1")
     token = found.get(b"x-api-key", b"").strip()
     return token.decode("latin-1") if token else None
+
+
+def access_of(scope: Scope) -> Access:
+    """Return who makes a request that the gate has let pass."""
+    access: Access = scope["state"][ACCESS]
+    return access
 
 
 def is_loopback(host: str) -> bool:

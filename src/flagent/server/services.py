@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .broadcast import Broadcaster
 from .editor import Editor
+from .gate import Gate
 from .hub import Hub
 from .settings import Settings
 from .storage import Storage
@@ -20,3 +21,4 @@ class Services:
     hub: Hub
     editor: Editor
     broadcaster: Broadcaster
+    gate: Gate

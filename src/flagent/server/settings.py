@@ -26,10 +26,14 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "ring": (1, 1_000_000),
     "sync_after": (1, 1_000_000),
     "max_tombstones": (0, 10_000_000),
+    "rate_limit": (0.0, 1_000_000.0),
     "max_body_bytes": (1024, 1 << 30),
     "max_batch_entities": (1, 1_000_000),
     "max_batch_flags": (1, 1_000_000),
 }
+
+#: How a variable switches something on or off.
+_SWITCH = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,10 @@ class Settings:
         ring: how many of the newest changes are kept in memory for readers.
         sync_after: a reader that is more changes behind gets their net effect instead of each.
         max_tombstones: how many deletions and renames are kept for readers that resume.
+        insecure: serve other machines although there is no admin key, and so everybody may do everything.
+        open_reads: evaluation, export and streams need no key, for those of Flagent's clients that can send none.
+        rate_limit: requests per second that one key, or one address without a key, may make; twice as many
+            at once; 0 is no limit.
         max_body_bytes: largest body of a request.
         max_batch_entities: most entities of one batch evaluation.
         max_batch_flags: most flag ids, keys or tags that one batch evaluation may list.
@@ -70,6 +78,9 @@ class Settings:
     ring: int = 1024
     sync_after: int = 64
     max_tombstones: int = 10_000
+    insecure: bool = False
+    open_reads: bool = False
+    rate_limit: float = 0.0
     max_body_bytes: int = 8 << 20
     max_batch_entities: int = 1000
     max_batch_flags: int = 1000
@@ -79,6 +90,9 @@ class Settings:
             value = getattr(self, field.name)
             if field.name in _LIMITS:
                 _check_number(field.name, value, whole=field.type == "int")
+            elif field.type == "bool":
+                if not isinstance(value, bool):
+                    raise ConfigurationError(f"{field.name}: {value!r} is neither True nor False")
             elif not isinstance(value, str):
                 raise ConfigurationError(f"{field.name}: {value!r} is no text")
         for name in ("host", "database_url"):
@@ -108,9 +122,13 @@ class Settings:
         return cls(**values)
 
 
-def _parsed(variable: str, text: str, kind: str) -> str | int | float:
+def _parsed(variable: str, text: str, kind: str) -> str | int | float | bool:
     if kind == "str":
         return text
+    if kind == "bool":
+        if text.lower() not in _SWITCH:
+            raise ConfigurationError(f"{variable}: {text!r} is none of {', '.join(_SWITCH)}")
+        return _SWITCH[text.lower()]
     try:
         return int(text) if kind == "int" else float(text)
     except ValueError:

@@ -23,6 +23,7 @@ class Stream:
         send: ASGI's way to write; it waits while the connection takes nothing.
         transport: the connection itself, if the server lets us have it.
         owner: the task of the request, which ends when the client hangs up.
+        key_id: the key that opened it; None for none.
         number: the broadcaster's name for it.
         ended: nothing is written any more.
         written_at: when something was written last.
@@ -38,6 +39,7 @@ class Stream:
         "cursor",
         "due",
         "ended",
+        "key_id",
         "nudge_at",
         "number",
         "owner",
@@ -60,6 +62,7 @@ class Stream:
         send: Send,
         owner: asyncio.Task[Any],
         transport: asyncio.WriteTransport | None = None,
+        key_id: int | None = None,
     ) -> None:
         self.cursor = self.seen = cursor
         self.wanted = wanted
@@ -67,6 +70,7 @@ class Stream:
         self.send = send
         self.transport = transport
         self.owner = owner
+        self.key_id = key_id
         self.number = -1
         self.ended = False
         self.written_at = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from . import flags, health, history, imports, segments, tags, variants
+from . import flags, health, history, imports, keys, segments, tags, variants
 
 #: `history` first: its paths would be taken for flag ids.
 ROUTES: list[BaseRoute] = [
@@ -15,4 +15,5 @@ ROUTES: list[BaseRoute] = [
     *variants.routes,
     *tags.routes,
     *imports.routes,
+    *keys.routes,
 ]

@@ -19,9 +19,11 @@ from .. import asgi
 from ..asgi import JSON, Refusal
 from ..editor import now_ms
 from ..filters import tag_values
+from ..gate import access_of
 from ..hub import Hub
 from ..results import ALL, EvalContext, Result, evaluate
 from ..settings import Settings
+from ..visible import Rules, shown
 
 PATH = "/api/v1/evaluation"
 BATCH_PATH = "/api/v1/evaluation/batch"
@@ -56,7 +58,7 @@ class EvaluationRoute:
     """Answers with the result of one flag for one entity, also for a flag that is not there."""
 
     def __init__(self, hub: Hub, settings: Settings) -> None:
-        self._hub = hub
+        self._rules = Rules(hub)
         self._limit = settings.max_body_bytes
         self._decoder = msgspec.json.Decoder(EvalContext)
 
@@ -67,15 +69,17 @@ class EvaluationRoute:
         except Refusal as refusal:
             await refusal.answer(send)
             return
-        result = evaluate(self._hub.ruleset, context, entity_id(context.entity_id), time_text(now_ms()))
-        await asgi.respond(send, _encode(result), JSON)
+        access = access_of(scope)
+        ruleset = self._rules.for_access(access)
+        result = evaluate(ruleset, context, entity_id(context.entity_id), time_text(now_ms()))
+        await asgi.respond(send, _encode(shown(result, access)), JSON)
 
 
 class BatchRoute:
     """Answers with the results of several flags for several entities, entity by entity."""
 
     def __init__(self, hub: Hub, settings: Settings) -> None:
-        self._hub = hub
+        self._rules = Rules(hub)
         self._settings = settings
         self._decoder = msgspec.json.Decoder(BatchBody)
         self._tagged = Tagged()
@@ -89,10 +93,11 @@ class BatchRoute:
             await refusal.answer(send)
             return
         # One state for all of them, however long it takes.
-        ruleset, timestamp = self._hub.ruleset, time_text(now_ms())
+        access = access_of(scope)
+        ruleset, timestamp = self._rules.for_access(access), time_text(now_ms())
         results: list[Result] = []
         for context, who in self._contexts(ruleset.snapshot, body):
-            results.append(evaluate(ruleset, context, who, timestamp))
+            results.append(shown(evaluate(ruleset, context, who, timestamp), access))
             if len(results) % _SLICE == 0:
                 await asyncio.sleep(0)
         await asgi.respond(send, _encode({"evaluationResults": results}), JSON)

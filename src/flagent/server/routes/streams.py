@@ -18,6 +18,7 @@ from ..asgi import TRANSPORT, Refusal
 from ..broadcast import Broadcaster
 from ..editor import now_ms
 from ..filters import Filter
+from ..gate import access_of
 from ..hub import Bridge, Hub
 from ..settings import Settings
 from ..stream import Stream
@@ -101,7 +102,15 @@ class StreamRoute:
         if owner is None:
             raise RuntimeError("a stream must be served by a task")
         transport = _connection(scope)
-        stream = Stream(start, wanted, compatible=compatible, send=send, owner=owner, transport=transport)
+        stream = Stream(
+            start,
+            wanted,
+            compatible=compatible,
+            send=send,
+            owner=owner,
+            transport=transport,
+            key_id=access_of(scope).key_id,
+        )
         self._limit(transport)
         return stream, self._retry + greeting
 
