@@ -10,6 +10,7 @@ from .. import __version__
 from ..errors import ConfigurationError, FlagentError
 from .demo import demo
 from .evaluate import evaluate
+from .key import key
 from .serve import serve
 from .watch import watch
 
@@ -33,5 +34,5 @@ def flagent() -> None:
     """
 
 
-for command in (serve, watch, evaluate, demo):
+for command in (serve, key, watch, evaluate, demo):
     flagent.add_command(command)

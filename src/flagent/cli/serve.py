@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import sys
 
 import click
 
@@ -14,7 +14,11 @@ from .extras import server_extra
 @click.option("--host", help="Address to listen at (default 127.0.0.1; 0.0.0.0 is every address of the machine).")
 @click.option("--port", type=click.IntRange(0, 65535), help="TCP port (default 18000; 0 takes any that is free).")
 @click.option("--database", metavar="URL", help="Where flags are kept (default sqlite:///flagent.db, in this folder).")
-def serve(host: str | None, port: int | None, database: str | None) -> None:
+@click.option("--insecure", is_flag=True, default=None, help="Serve other machines although there is no admin key.")
+@click.option("--open-reads", is_flag=True, default=None, help="Evaluation, export and streams need no key.")
+def serve(
+    host: str | None, port: int | None, database: str | None, insecure: bool | None, open_reads: bool | None
+) -> None:
     """Run a server until Ctrl+C or SIGTERM, which end it with exit code 0.
 
     Each setting is an environment variable too: FLAGENT_HOST, FLAGENT_PORT, FLAGENT_DATABASE_URL, FLAGENT_HEARTBEAT …
@@ -22,14 +26,14 @@ def serve(host: str | None, port: int | None, database: str | None) -> None:
     with server_extra():
         from sqlalchemy import make_url
 
+        from ..server import logs
         from ..server.run import serve as run
         from ..server.settings import Settings
 
-    settings = Settings.from_environment(os.environ, host=host, port=port, database_url=database)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    # Both tell of every start and end at INFO, which flagent's own messages do.
-    for library in ("alembic", "uvicorn"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    settings = Settings.from_environment(
+        os.environ, host=host, port=port, database_url=database, insecure=insecure, open_reads=open_reads
+    )
+    logs.configure(sys.stderr)
 
     def ready(url: str) -> None:
         # The rendered URL hides a password.

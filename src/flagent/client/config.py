@@ -143,4 +143,6 @@ def _check_number(config: Any, name: str, *, above: float | None = None) -> None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ConfigurationError(f"{name}: {value!r} is not a number of seconds")
     if value < 0 or (above is not None and value <= above) or value > _LONGEST:
-        raise ConfigurationError(f"{name}: {value!r} is out of range, it must be {'above' if above == 0 else 'at least'} 0")
+        raise ConfigurationError(
+            f"{name}: {value!r} is out of range, it must be {'above' if above == 0 else 'at least'} 0"
+        )

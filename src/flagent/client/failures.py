@@ -71,5 +71,3 @@ def _causes(exc: BaseException, depth: int) -> Iterator[BaseException]:
 def _detail(exc: BaseException) -> str:
     text = str(exc).strip()
     return f" ({text[:200]})" if text else f" ({type(exc).__name__})"
-
-

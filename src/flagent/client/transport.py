@@ -174,7 +174,12 @@ class Transport:
             method, url, params=tuple(query) or None, headers=self._headers(headers, content), content=content
         )
         # How long reading may take depends on what is read: that limit is the caller's.
-        request.extensions["timeout"] = {"connect": CONNECT_TIMEOUT, "read": None, "write": HEADER_TIMEOUT, "pool": 10.0}
+        request.extensions["timeout"] = {
+            "connect": CONNECT_TIMEOUT,
+            "read": None,
+            "write": HEADER_TIMEOUT,
+            "pool": 10.0,
+        }
         for _ in range(_MAX_REDIRECTS + 1):
             response = await client.send(request, stream=True, follow_redirects=False)
             if response.status_code not in _REDIRECTS:

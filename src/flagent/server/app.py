@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from starlette.applications import Starlette
 from starlette.datastructures import State
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import asgi
 from .asgi import Refusal
@@ -21,6 +21,7 @@ from .broadcast import Broadcaster
 from .editor import Editor
 from .gate import Gate
 from .hub import Hub
+from .metrics import Metrics
 from .routes import ROUTES, evaluation, export, streams
 from .routes.answers import exception_handlers
 from .services import Services
@@ -59,6 +60,7 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "http":
+            send = self._counting(scope, send)
             try:
                 self._admit(scope)
             except asgi.Refusal as refusal:
@@ -69,6 +71,20 @@ class App:
                 await _answered(hot, scope, receive, send)
                 return
         await self._framework(scope, receive, send)
+
+    def _counting(self, scope: Scope, send: Send) -> Send:
+        """Return `send` with the status counted; every further message goes straight through."""
+        services = self.services
+        if services is None or scope["path"] in streams.PATHS:
+            # Streams are counted when they are opened; a wrapper would cost each of their events.
+            return send
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                services.metrics.counted(scope["path"], message["status"])
+            await send(message)
+
+        return counted
 
     def _admit(self, scope: Scope) -> None:
         if self.services is None:
@@ -103,8 +119,9 @@ class App:
             _own(stack, _follow(storage, hub), "tail of the log")
             _own(stack, _forever(broadcaster.run), "broadcaster")
             _own(stack, _forever(gate.watch), "keys")
-            self._hot = _hot_routes(hub, broadcaster, settings)
-            self.services = Services(settings, storage, hub, Editor(storage, hub), broadcaster, gate)
+            metrics = _observed(hub, broadcaster)
+            self._hot = _hot_routes(hub, broadcaster, settings, metrics)
+            self.services = Services(settings, storage, hub, Editor(storage, hub), broadcaster, gate, metrics)
             self.state.services = self.services
             self._resources = stack.pop_all()
 
@@ -134,12 +151,24 @@ def create_app(settings: Settings) -> App:
     return App(settings)
 
 
-def _hot_routes(hub: Hub, broadcaster: Broadcaster, settings: Settings) -> dict[str, ASGIApp]:
-    stream = streams.StreamRoute(hub, broadcaster, settings)
+def _observed(hub: Hub, broadcaster: Broadcaster) -> Metrics:
+    metrics = Metrics()
+    broadcaster.delivered = metrics.delivery.observe
+    metrics.gauge("streams", "Open streams.", lambda: len(broadcaster))
+    metrics.gauge("streams_stalled", "Streams ended because their reader took nothing.", lambda: broadcaster.stalled)
+    metrics.gauge("streams_failed", "Streams ended because they could not be served.", lambda: broadcaster.failed)
+    metrics.gauge("revision", "Revision of the newest change.", lambda: hub.cursor.revision)
+    metrics.gauge("flags", "Flags that are not deleted.", lambda: len(hub.snapshot.flags))
+    metrics.gauge("divergences", "Changes whose digest was wrong; anything but 0 is a bug.", lambda: hub.divergences)
+    return metrics
+
+
+def _hot_routes(hub: Hub, broadcaster: Broadcaster, settings: Settings, metrics: Metrics) -> dict[str, ASGIApp]:
+    stream = streams.StreamRoute(hub, broadcaster, settings, metrics.accepts)
     routes: dict[str, ASGIApp] = dict.fromkeys(streams.PATHS, stream)
     routes[export.PATH] = export.ExportRoute(hub)
-    routes[evaluation.PATH] = evaluation.EvaluationRoute(hub, settings)
-    routes[evaluation.BATCH_PATH] = evaluation.BatchRoute(hub, settings)
+    routes[evaluation.PATH] = evaluation.EvaluationRoute(hub, settings, metrics.evaluations)
+    routes[evaluation.BATCH_PATH] = evaluation.BatchRoute(hub, settings, metrics.evaluations)
     return routes
 
 

@@ -48,6 +48,8 @@ class Broadcaster:
         self.draining = False
         self.failed = 0
         self.stalled = 0
+        #: Called with the seconds from an edit to its event, when the event is on all streams that were ready.
+        self.delivered: Callable[[float], None] = _nothing
         self._hub = hub
         self._settings = settings
         self._clock = clock
@@ -130,6 +132,9 @@ class Broadcaster:
             async for stream in _sliced(self._streams.values()):
                 if not stream.compatible:
                     self._serve(stream)
+            if self._hub.changed_at:
+                # By the clock of the day: the edit may have been made by another process.
+                self.delivered(max(0, now_ms() - self._hub.changed_at) / 1000)
         now = self._clock()
         if self._served_compatible is not self._hub.cursor and self._window_ends == math.inf:
             self._window_ends = now + self._settings.coalesce_window
@@ -277,6 +282,10 @@ class Broadcaster:
         cursor = str(self._hub.cursor)
         data = codec.Heartbeat(revision=cursor, digest=digest_text(self._hub.snapshot.digest))
         return sse.encode(codec.encode_heartbeat(data), event="heartbeat", id=cursor)
+
+
+def _nothing(_seconds: float) -> None:
+    """Be called by a broadcaster that nobody observes."""
 
 
 def _goodbye(stream: Stream, reason: str, reconnect_after_ms: int) -> bytes:

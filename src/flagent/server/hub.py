@@ -105,6 +105,11 @@ class Hub:
         finally:
             self.remove_bell(bell)
 
+    @property
+    def changed_at(self) -> int:
+        """When the newest change was made that is still in the ring, in milliseconds since 1970; 0 without one."""
+        return self._ring[-1].change.timestamp if self._ring else 0
+
     def is_ahead(self, cursor: Cursor) -> bool:
         """Whether a reader knows more than we do yet, from another server on the same log."""
         return cursor.epoch == self.cursor.epoch and cursor.revision > self.cursor.revision

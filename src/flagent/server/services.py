@@ -8,6 +8,7 @@ from .broadcast import Broadcaster
 from .editor import Editor
 from .gate import Gate
 from .hub import Hub
+from .metrics import Metrics
 from .settings import Settings
 from .storage import Storage
 
@@ -22,3 +23,4 @@ class Services:
     editor: Editor
     broadcaster: Broadcaster
     gate: Gate
+    metrics: Metrics

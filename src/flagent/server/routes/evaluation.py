@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
+from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
 from ...core.changes import Snapshot
@@ -57,8 +58,9 @@ class BatchBody(Struct, frozen=True, rename=wire_name):
 class EvaluationRoute:
     """Answers with the result of one flag for one entity, also for a flag that is not there."""
 
-    def __init__(self, hub: Hub, settings: Settings) -> None:
+    def __init__(self, hub: Hub, settings: Settings, evaluations: Counter) -> None:
         self._rules = Rules(hub)
+        self._evaluations = evaluations
         self._limit = settings.max_body_bytes
         self._decoder = msgspec.json.Decoder(EvalContext)
 
@@ -72,14 +74,16 @@ class EvaluationRoute:
         access = access_of(scope)
         ruleset = self._rules.for_access(access)
         result = evaluate(ruleset, context, entity_id(context.entity_id), time_text(now_ms()))
+        self._evaluations.inc()
         await asgi.respond(send, _encode(shown(result, access)), JSON)
 
 
 class BatchRoute:
     """Answers with the results of several flags for several entities, entity by entity."""
 
-    def __init__(self, hub: Hub, settings: Settings) -> None:
+    def __init__(self, hub: Hub, settings: Settings, evaluations: Counter) -> None:
         self._rules = Rules(hub)
+        self._evaluations = evaluations
         self._settings = settings
         self._decoder = msgspec.json.Decoder(BatchBody)
         self._tagged = Tagged()
@@ -100,6 +104,7 @@ class BatchRoute:
             results.append(shown(evaluate(ruleset, context, who, timestamp), access))
             if len(results) % _SLICE == 0:
                 await asyncio.sleep(0)
+        self._evaluations.inc(len(results))
         await asgi.respond(send, _encode({"evaluationResults": results}), JSON)
 
     def _check(self, body: BatchBody) -> None:

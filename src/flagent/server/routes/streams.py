@@ -9,6 +9,7 @@ import asyncio
 import socket
 from contextlib import suppress
 
+from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
 from ...core.changes import Cursor, digest_text
@@ -51,9 +52,10 @@ class StreamRoute:
         broadcaster: all that are open.
     """
 
-    def __init__(self, hub: Hub, broadcaster: Broadcaster, settings: Settings) -> None:
+    def __init__(self, hub: Hub, broadcaster: Broadcaster, settings: Settings, accepts: Counter) -> None:
         self.broadcaster = broadcaster
         self._hub = hub
+        self._accepts = accepts
         self._settings = settings
         self._retry = sse.retry(round(settings.retry * 1000))
         self._node = settings.node or socket.gethostname()
@@ -97,7 +99,9 @@ class StreamRoute:
         known = (Cursor.parse(text) or _UNKNOWN) if text else None
         compatible = ("payload", "flag") not in query
         start = self._hub.cursor if known is None or (compatible and known is _UNKNOWN) else known
-        greeting = self._compatible_greeting() if compatible else self._greeting(known, wanted)
+        resume = "none" if known is None else _RESUME[self._hub.bridge(known, wanted)]
+        self._accepts.labels("compatible" if compatible else resume).inc()
+        greeting = self._compatible_greeting() if compatible else self._greeting(resume)
         owner = asyncio.current_task()
         if owner is None:
             raise RuntimeError("a stream must be served by a task")
@@ -114,7 +118,7 @@ class StreamRoute:
         self._limit(transport)
         return stream, self._retry + greeting
 
-    def _greeting(self, known: Cursor | None, wanted: Filter) -> bytes:
+    def _greeting(self, resume: str) -> bytes:
         snapshot = self._hub.snapshot
         connected = codec.Connected(
             message=_MESSAGE,
@@ -122,7 +126,7 @@ class StreamRoute:
             protocol=1,
             revision=str(snapshot.cursor),
             digest=digest_text(snapshot.digest),
-            resume="none" if known is None else _RESUME[self._hub.bridge(known, wanted)],
+            resume=resume,
             heartbeat_ms=round(self._settings.heartbeat * 1000),
             node=self._node,
         )
