@@ -71,7 +71,7 @@ class TransportError(FlagentError):
 
 
 class StreamBroken(TransportError):
-    """This stream can't be used any further; a new one may work."""
+    """The stream can't be used any further; a new one may work."""
 
 
 class HTTPStatusError(FlagentError):

@@ -74,7 +74,8 @@ def test_a_signal_ends_the_server_within_a_second_while_streams_are_open(
             with pytest.raises(EOFError):
                 stream.next("nothing")
         assert server.stderr is not None
-        assert (code, server.stderr.read()) == (0, "")
+        assert code == 0
+        assert "Traceback" not in server.stderr.read()
         assert elapsed < 1.0
 
 

@@ -1,0 +1,1 @@
+"""What flags mean: values and functions, without I/O, clocks or chance."""

@@ -165,9 +165,8 @@ class Snapshot(Struct, frozen=True):
             gone = (FlagRef(update.flag_id, update.flag_key),) if update.flag is None else ()
         following = self._with(revision, puts, gone)
         if verify and digest is not None and digest != following.digest:
-            raise Diverged(
-                f"revision {revision}: digest is {digest_text(following.digest)}, not {digest_text(digest)} as announced"
-            )
+            found, announced = digest_text(following.digest), digest_text(digest)
+            raise Diverged(f"revision {revision}: digest is {found}, not {announced} as announced")
         return following
 
     def _with(self, revision: int, puts: Collection[Flag], gone: Iterable[FlagRef]) -> Snapshot:
