@@ -118,7 +118,7 @@ def test_a_revoked_key_ends_its_open_streams_and_no_others(guarded: tuple[LiveSe
         assert server.http.delete(f"/keys/{created['id']}", headers=bearer(admin)).status_code == 200
 
         assert "revoked" in b"".join(mine.iter_raw()).decode()
-        assert len(server.services.broadcaster) == 1
+        server.wait_until(lambda: len(server.services.broadcaster) == 1)
         assert other.is_success
     assert server.http.get("/flags", headers=bearer(created["secret"])).status_code == 401
     streams.close()

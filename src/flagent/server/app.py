@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from . import asgi
 from .asgi import Refusal
 from .broadcast import Broadcaster
+from .cors import cross_origin
 from .editor import Editor
 from .gate import Gate
 from .hub import Hub
@@ -50,6 +51,8 @@ class App:
         self.services: Services | None = None
         self._resources = AsyncExitStack()
         self._hot: dict[str, ASGIApp] = {}
+        # Free for requests that come from no web page.
+        self._entry = cross_origin(self._answer, settings)
         self._framework = Starlette(routes=ROUTES, exception_handlers=exception_handlers, lifespan=self._lifespan)
 
     @property
@@ -59,6 +62,9 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        await self._entry(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             send = self._counting(scope, send)
             try:

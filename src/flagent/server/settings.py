@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -58,6 +58,8 @@ class Settings:
         open_reads: evaluation, export and streams need no key, for those of Flagent's clients that can send none.
         rate_limit: requests per second that one key, or one address without a key, may make; twice as many
             at once; 0 is no limit.
+        cors_origins: from which web pages browsers may call, separated by commas; `*` is all, without
+            credentials; empty is none.
         max_body_bytes: largest body of a request.
         max_batch_entities: most entities of one batch evaluation.
         max_batch_flags: most flag ids, keys or tags that one batch evaluation may list.
@@ -68,7 +70,8 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 18000
-    database_url: str = "sqlite:///flagent.db"
+    # Not shown: it may hold a password.
+    database_url: str = field(default="sqlite:///flagent.db", repr=False)
     node: str = ""
     heartbeat: float = 15.0
     retry: float = 1.0
@@ -81,20 +84,23 @@ class Settings:
     insecure: bool = False
     open_reads: bool = False
     rate_limit: float = 0.0
+    cors_origins: str = ",".join(
+        f"http://{host}:{port}" for host in ("localhost", "127.0.0.1") for port in (8080, 8081, 18000)
+    )
     max_body_bytes: int = 8 << 20
     max_batch_entities: int = 1000
     max_batch_flags: int = 1000
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in _LIMITS:
-                _check_number(field.name, value, whole=field.type == "int")
-            elif field.type == "bool":
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name in _LIMITS:
+                _check_number(each.name, value, whole=each.type == "int")
+            elif each.type == "bool":
                 if not isinstance(value, bool):
-                    raise ConfigurationError(f"{field.name}: {value!r} is neither True nor False")
+                    raise ConfigurationError(f"{each.name}: {value!r} is neither True nor False")
             elif not isinstance(value, str):
-                raise ConfigurationError(f"{field.name}: {value!r} is no text")
+                raise ConfigurationError(f"{each.name}: {value!r} is no text")
         for name in ("host", "database_url"):
             if not getattr(self, name).strip():
                 raise ConfigurationError(f"{name}: must not be empty; without {_PREFIX}{name.upper()} it has a default")
@@ -110,7 +116,7 @@ class Settings:
         Raises:
             ConfigurationError: a value can't be used; the message names the variable or field.
         """
-        kinds = {field.name: str(field.type) for field in fields(cls)}
+        kinds = {each.name: str(each.type) for each in fields(cls)}
         unknown = overrides.keys() - kinds.keys()
         if unknown:
             raise ConfigurationError(f"{', '.join(sorted(unknown))}: no such setting, there are {', '.join(kinds)}")
