@@ -1,3 +1,87 @@
-"""Real-time feature flags for Python."""
+"""Real-time feature flags for Python: everything that applications use, and nothing else."""
 
 __version__ = "0.1.0"
+
+from .client import (
+    AsyncFlagentClient,
+    AsyncOfflineManager,
+    AsyncSSEClient,
+    ConnectionState,
+    EvalRequest,
+    FlagentClient,
+    OfflineConfig,
+    OfflineManager,
+    SSEClient,
+    SSEConfig,
+    State,
+    Status,
+    connect,
+    connect_async,
+)
+from .core.changes import EventType, Snapshot
+from .core.model import Constraint, Distribution, Entity, Flag, Segment, Tag, Variant
+from .core.results import EvalResult, Reason, SegmentLog
+from .errors import (
+    Closed,
+    ConfigurationError,
+    Conflict,
+    DecodeError,
+    Diverged,
+    EventTooLarge,
+    FlagentError,
+    HTTPStatusError,
+    InvalidFlag,
+    NotFound,
+    NotReady,
+    Refused,
+    StorageUnavailable,
+    StreamBroken,
+    TransportError,
+)
+from .wire.events import FlagEvent
+
+__all__ = [
+    "AsyncFlagentClient",
+    "AsyncOfflineManager",
+    "AsyncSSEClient",
+    "Closed",
+    "ConfigurationError",
+    "Conflict",
+    "ConnectionState",
+    "Constraint",
+    "DecodeError",
+    "Distribution",
+    "Diverged",
+    "Entity",
+    "EvalRequest",
+    "EvalResult",
+    "EventTooLarge",
+    "EventType",
+    "Flag",
+    "FlagEvent",
+    "FlagentClient",
+    "FlagentError",
+    "HTTPStatusError",
+    "InvalidFlag",
+    "NotFound",
+    "NotReady",
+    "OfflineConfig",
+    "OfflineManager",
+    "Reason",
+    "Refused",
+    "SSEClient",
+    "SSEConfig",
+    "Segment",
+    "SegmentLog",
+    "Snapshot",
+    "State",
+    "Status",
+    "StorageUnavailable",
+    "StreamBroken",
+    "Tag",
+    "TransportError",
+    "Variant",
+    "__version__",
+    "connect",
+    "connect_async",
+]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 from ..errors import ConfigurationError
 
 API = "/api/v1"
-#: Where servers have the stream: ours and the path that Flagent's clients ask for, and where Flagent's server really is.
+#: Where a server may have the stream: the path that Flagent's clients ask for, and the one of Flagent's server.
 STREAM_PATHS = (f"{API}/realtime/sse", "/realtime/sse")
 EXPORT_PATH = f"{API}/export/eval_cache/json"
 

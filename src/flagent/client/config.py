@@ -44,7 +44,7 @@ class ClientSettings:
         object.__setattr__(self, "root", root_of(self.root))
         _check_number(self, "timeout", above=0.0)
         key = self.api_key
-        if key is not None and not (isinstance(key, str) and key and key.isascii() and key.isprintable()):
+        if key is not None and not (key and key.isascii() and key.isprintable()):
             raise ConfigurationError("api_key: it must be a text of printable ASCII characters")
         if self.http_client is not None and not callable(self.http_client):
             # One client can't serve several event loops, nor a process and its forked child.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
 from collections.abc import Iterator
 
-from ..errors import FlagentError, TransportError
+from ..errors import TransportError
 
 #: What an exception in the chain of causes says; the first line that fits counts.
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
@@ -20,16 +19,14 @@ _PROTOCOL_ERRORS = frozenset(
 )
 
 
-def transport_error(what: str, exc: Exception, timeout: float | None = None) -> FlagentError:
-    """Return the exception of ours for one of another library; one of ours is returned as it is.
+def transport_error(what: str, exc: Exception, timeout: float | None = None) -> TransportError:
+    """Return the exception of ours for one of another library.
 
     Args:
         what: the request, for the message.
         exc: what was raised.
         timeout: the limit that was in force, for the message.
     """
-    if isinstance(exc, FlagentError):
-        return exc
     for kind, found in _known(exc):
         return TransportError(f"{what}: {_SENTENCES[kind]}{_detail(found)}", kind=kind)
     name = type(exc).__name__

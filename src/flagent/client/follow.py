@@ -1,127 +1,258 @@
-"""The one network loop of the SDK: connect, feed, deliver, sleep, and again.
+"""The one network loop: connect, feed, deliver, wait, and again.
 
-It ends only by cancellation, or when reconnecting is switched off or used up. Whatever goes wrong
-besides, foreseen or not, becomes a wait and a status.
+Nothing but cancelling ends it, unless it was told to give up. What arrives goes to a receiver by a
+call, not through a generator: then the task can be cancelled at any moment without leaving
+anything half done.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from ..core.changes import Cursor
-from ..errors import Diverged, FlagentError, Refused, StreamBroken
-from ..wire.feed import Feed, NeedSnapshot, Update
-from .config import API_PREFIX, SSEConfig
-from .transport import Head, Transport
+from ..core.changes import Change, Cursor, Delta
+from ..errors import Diverged, FlagentError, Refused, StreamBroken, TransportError
+from ..wire.codec import FlagEvent
+from ..wire.feed import Checkpoint, Feed, NeedSnapshot, Update
+from .address import STREAM_PATHS
+from .transport import Stream, Transport
 
-_log = logging.getLogger("flagent.follow")
+_log = logging.getLogger("flagent.client")
 
-#: Where streams are: ours and Flagent's clients' address first, then where Flagent's server really has it.
-STREAM_PATHS = (f"{API_PREFIX}/realtime/sse", "/realtime/sse")
-
-
-class Follower(Protocol):
-    """What the loop serves."""
-
-    async def deliver(self, update: Update) -> None:
-        """Take an update; `Diverged` makes the loop ask for a snapshot."""
-
-    async def restart(self, reason: str) -> Cursor:
-        """Fetch the snapshot and return its cursor."""
-
-    def connected(self) -> None:
-        """Learn that the stream became live."""
-
-    def disconnected(self, error: Exception, delay: float | None) -> None:
-        """Learn that the stream ended, and in how many seconds the next try is; None for never."""
+#: Least seconds that reading waits: what has arrived while the receiver was busy must not count as late.
+_GRACE = 0.05
+_MAX_FAULT_DELAY = 30.0
 
 
-class Loop:
-    """Follows the stream of one server for one follower."""
+class Receiver(Protocol):
+    """Whoever gets the updates of a stream, on the event loop of the stream."""
 
-    def __init__(self, transport: Transport, feed: Feed, follower: Follower, config: SSEConfig) -> None:
+    def deliver(self, update: Change | Delta | FlagEvent | Checkpoint, feed: Feed) -> None:
+        """Take an update.
+
+        Raises:
+            Diverged: it does not fit what is held; `restart` follows.
+        """
+
+    async def restart(self, reason: str, feed: Feed) -> Cursor:
+        """Get hold of a whole snapshot, and return where it stands.
+
+        Raises:
+            FlagentError: there is none; the stream ends for now.
+        """
+
+    def heard(self) -> None:
+        """Note that everything up to now was delivered."""
+
+    def changed(self) -> None:
+        """Note that the stream has come or gone."""
+
+
+@dataclass(frozen=True)
+class Persistence:
+    """When to stop trying.
+
+    Attributes:
+        reconnect: whether to connect again at all.
+        max_failures: failures in a row after which it gives up; 0 for never.
+    """
+
+    reconnect: bool = True
+    max_failures: int = 0
+
+
+class Follower:
+    """Follows one stream.
+
+    Args:
+        transport: makes the connections.
+        root: URL of the server that has the stream.
+        feed: what is asked for, and the state of the stream.
+        receiver: gets the updates.
+        persistence: when to stop trying.
+
+    Attributes:
+        feed: see above.
+        live: whether the stream is up and everything it said was delivered.
+        ended: whether it gave up.
+        last_error: why the stream is not up; None while it is, or before the first failure.
+        retry_at: when the next connection is due, on the monotonic clock; None while there is one.
+        connections: how many connections became live.
+    """
+
+    def __init__(
+        self, transport: Transport, root: str, feed: Feed, receiver: Receiver, persistence: Persistence | None = None
+    ) -> None:
+        self.feed = feed
+        self.live = False
+        self.ended = False
+        self.last_error: FlagentError | None = None
+        self.retry_at: float | None = None
+        self.connections = 0
         self._transport = transport
-        self._feed = feed
-        self._follower = follower
-        self._config = config
-        self._path = 0
-        self._announced = False
+        self._root = root
+        self._receiver = receiver
+        self._persistence = persistence or Persistence()
+        self._failures = 0
+        self._down_since = time.monotonic()
+        self._paths = STREAM_PATHS
+        self._news = asyncio.Event()
+
+    def down_for(self, now: float) -> float:
+        """Return for how many seconds the stream has not been live."""
+        return 0.0 if self.live else now - self._down_since
+
+    async def wait_live(self, timeout: float) -> None:
+        """Return when the stream is live.
+
+        Raises:
+            Refused: the server refuses; it is asked again later, but waiting is of no use.
+            FlagentError: it gave up, or is not live after `timeout` seconds, for this reason.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while not self.live:
+                    if self.last_error is not None and (self.ended or isinstance(self.last_error, Refused)):
+                        raise self.last_error
+                    await self._news.wait()
+        except TimeoutError:
+            raise self.last_error or TransportError(
+                f"no stream from {self._root} within {timeout:g} s", kind="timeout"
+            ) from None
 
     async def run(self) -> None:
-        """Follow until cancelled, or until the configuration says to give up."""
-        clock = asyncio.get_running_loop().time
-        while True:
-            error = await self._connection()
-            delay = self._feed.closed(clock(), error)
-            given_up = self._given_up()
-            self._announced = False
-            self._follower.disconnected(error, None if given_up else delay)
-            if given_up:
-                return
-            _log.info("stream of %s: %s; next try in %.1f s", self._transport.base_url, error, delay)
+        """Follow the stream, until cancelled or giving up is due."""
+        while not self.ended:
+            try:
+                await self._once()
+            except Exception as exc:  # noqa: BLE001
+                # A bug, ours or of a library: it costs this connection, and never the loop.
+                _log.exception("following the stream failed as it never should")
+                self._lost(StreamBroken(f"internal error: {exc!r}", kind="protocol"), _MAX_FAULT_DELAY)
+                await asyncio.sleep(_MAX_FAULT_DELAY)
+
+    async def _once(self) -> None:
+        """Make a connection, serve it until it ends, and wait as long as is due afterwards."""
+        self.retry_at = None
+        try:
+            await self._serve()
+        except FlagentError as exc:
+            delay = self.feed.closed(time.monotonic(), exc)
+            self._lost(exc, delay)
+        finally:
+            # Also when it is cancelled: nobody must take a stream for live that is not served.
+            self._not_live()
+        if not self.ended:
             await asyncio.sleep(delay)
 
-    def _given_up(self) -> bool:
-        limit = self._config.max_reconnect_attempts
-        return not self._config.auto_reconnect or 0 < limit < self._feed.attempt
-
-    async def _connection(self) -> Exception:
+    async def _serve(self) -> None:
+        stream = await self._open()
         try:
-            await self._stream()
-        except FlagentError as exc:
-            return exc
-        except Exception as exc:  # noqa: BLE001
-            # The top of the task: nothing but cancellation may end it.
-            _log.exception("the stream failed in a way that was not foreseen")
-            return exc
-        return StreamBroken("the stream ended")
+            while True:
+                chunk = await self._read(stream)
+                await self._deliver(self.feed.received(chunk, time.monotonic()))
+                if self.feed.failure is not None:
+                    raise self.feed.failure
+        finally:
+            await self._transport.close_stream(stream)
 
-    async def _stream(self) -> None:
-        tries = len(STREAM_PATHS)
-        for remaining in range(tries - 1, -1, -1):
-            request = self._feed.request()
+    async def _open(self) -> Stream:
+        request = self.feed.request()
+        for path in self._paths:
+            stream = await self._transport.open(self._root, path, query=request.query, headers=request.headers)
             try:
-                await self._transport.stream(
-                    STREAM_PATHS[self._path],
-                    query=request.query,
-                    headers=request.headers,
-                    opened=self._opened,
-                    received=self._received,
-                    deadline=self._feed.deadline,
-                )
-            except Refused as exc:
-                if exc.status != 404 or not remaining:
+                self.feed.opened(stream.status, stream.content_type, time.monotonic(), retry_after=stream.retry_after)
+            except BaseException as exc:
+                await self._transport.close_stream(stream)
+                # Flagent's server has the stream elsewhere, and where we look a 404 or its web page.
+                elsewhere = isinstance(exc, StreamBroken) or (isinstance(exc, Refused) and exc.status == 404)
+                if not elsewhere or path == self._paths[-1]:
                     raise
-                self._path = (self._path + 1) % tries
+            else:
+                return stream
+        raise AssertionError("there is at least one path")
 
-    def _opened(self, head: Head) -> None:
-        now = asyncio.get_running_loop().time()
-        self._feed.opened(head.status, head.content_type, now, retry_after=head.retry_after)
-
-    async def _received(self, chunk: bytes) -> None:
-        clock = asyncio.get_running_loop().time
-        waiting = deque(self._feed.received(chunk, clock()))
-        while waiting:
-            update = waiting.popleft()
-            reason = update.reason if isinstance(update, NeedSnapshot) else await self._delivered(update)
-            if reason is not None:
-                cursor = await self._follower.restart(reason)
-                # What is left was meant for a state that is gone, or is in the snapshot.
-                waiting = deque(self._feed.restarted(cursor, clock()))
-        if self._feed.live and not self._announced:
-            self._announced = True
-            self._follower.connected()
-        if self._feed.failure is not None:
-            raise self._feed.failure
-
-    async def _delivered(self, update: Update) -> str | None:
-        """Deliver; return why a snapshot is needed, if one is."""
+    async def _read(self, stream: Stream) -> bytes:
+        left = max(self.feed.deadline() - time.monotonic(), _GRACE)
         try:
-            await self._follower.deliver(update)
-        except Diverged as exc:
-            _log.warning("%s; fetching the snapshot", exc)
-            return str(exc)
-        return None
+            async with asyncio.timeout(left):
+                chunk = await stream.read()
+        except TimeoutError:
+            what = "nothing more arrived" if self.feed.live else "it does not begin: perhaps a proxy holds it back"
+            raise StreamBroken(f"the stream is dead: {what}", kind="timeout") from None
+        if not chunk:
+            raise StreamBroken("the server ended the stream")
+        return chunk
+
+    async def _deliver(self, updates: Sequence[Update]) -> None:
+        pending = deque(updates)
+        while pending:
+            update = pending.popleft()
+            _log.debug("received %s", _Summary(update))
+            if isinstance(update, NeedSnapshot):
+                pending.extend(await self._restart(update.reason))
+                continue
+            try:
+                self._receiver.deliver(update, self.feed)
+            except Diverged as exc:
+                _log.warning("starting from a snapshot again: %s", exc)
+                # What came after it in the same chunk is in the snapshot.
+                pending = deque(await self._restart(str(exc)))
+        if self.feed.live:
+            self._receiver.heard()
+            self._is_live()
+
+    async def _restart(self, reason: str) -> list[Update]:
+        cursor = await self._receiver.restart(reason, self.feed)
+        return self.feed.restarted(cursor, time.monotonic())
+
+    def _is_live(self) -> None:
+        if self.live:
+            return
+        self.live, self.last_error, self._failures = True, None, 0
+        self.connections += 1
+        _log.info("the stream from %s is live at %s", self._root, self.feed.cursor)
+        self._tell()
+
+    def _not_live(self) -> None:
+        if self.live:
+            self.live = False
+            self._down_since = time.monotonic()
+            self._tell()
+
+    def _lost(self, error: FlagentError, delay: float) -> None:
+        self._failures += 1
+        self.last_error = error
+        limit = self._persistence.max_failures
+        self.ended = not self._persistence.reconnect or 0 < limit <= self._failures
+        self.retry_at = None if self.ended else time.monotonic() + delay
+        level = logging.WARNING if self._failures == 1 else logging.DEBUG
+        then = "giving up" if self.ended else f"next try in {delay:.2f} s"
+        _log.log(level, "no stream from %s: %s; %s", self._root, error, then)
+        self._tell()
+
+    def _tell(self) -> None:
+        # A fresh event for those who wait from now on; whoever waits already is woken once.
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+        self._receiver.changed()
+
+
+class _Summary:
+    """An update in a few words, made only if somebody reads them."""
+
+    def __init__(self, update: Update) -> None:
+        self._update = update
+
+    def __str__(self) -> str:
+        update = self._update
+        if isinstance(update, Change):
+            return f"{update.type} of flag {update.flag_key!r}, revision {update.revision}"
+        if isinstance(update, Delta):
+            return f"changes of {len(update.flags) + len(update.deleted)} flags up to {update.cursor}"
+        return repr(update)

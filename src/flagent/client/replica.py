@@ -1,113 +1,140 @@
-"""What an SDK holds: the newest ruleset, when it was last known to be current, and how updates change it.
+"""The flags as this process holds them: one reference that evaluation reads and the network work replaces.
 
-No I/O here. One reference, `ruleset`, is all that evaluation reads; it is replaced in one assignment,
-so readers in any thread see the state before or the state after an update, and never a mixture.
+Any thread may read; only the event loop that does the network work writes, so there is no lock.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
 from ..core.changes import Change, Cursor, Delta, Snapshot
 from ..core.evaluation import Ruleset
 from ..errors import Diverged
-from ..wire.feed import Checkpoint, Update
+from ..wire.feed import Checkpoint
 
-_log = logging.getLogger("flagent.replica")
+_log = logging.getLogger("flagent.client")
 
 
 class Replica:
-    """The state that all parts of one manager share.
+    """A ruleset, and how far it can be trusted.
+
+    Args:
+        clock: gives seconds that never go back.
 
     Attributes:
-        ruleset: what is evaluated; None while there is nothing, and in a forked child until its first use.
-        fetched_at: monotonic time at which it was last known to be the server's newest state.
-        etag: tag of the snapshot that was fetched last, while it is what is held.
+        ruleset: what is evaluated; None before the first snapshot.
+        confirmed_at: when the ruleset was last known to be current, on the clock; None when never.
+        divergences: how often an update did not lead to the digest it announces; must stay 0.
     """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "_clock",
+        "_entity_tag",
+        "_partial",
+        "_tagged",
+        "_unverified",
+        "confirmed_at",
+        "divergences",
+        "ruleset",
+    )
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.divergences = 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Hold nothing."""
         self.ruleset: Ruleset | None = None
-        self.fetched_at: float | None = None
-        self.etag: str | None = None
-        self._inherited: Ruleset | None = None
-        self._wake: Callable[[], None] | None = None
+        self.confirmed_at: float | None = None
+        self._entity_tag: str | None = None
+        self._tagged: Cursor | None = None
+        # After a filtered stream the revision is new, but flags outside of the filter may be older.
+        self._partial = False
+        self._unverified: Cursor | None = None
 
     @property
     def cursor(self) -> Cursor | None:
-        """The cursor of what is held; None for nothing, or for what a plain Flagent server sent."""
-        snapshot = self.snapshot
-        return snapshot.cursor if snapshot is not None and snapshot.epoch else None
+        """From where a stream can go on; None when only a whole snapshot helps."""
+        return None if self.ruleset is None or self._partial else self.ruleset.snapshot.cursor
 
     @property
-    def snapshot(self) -> Snapshot | None:
-        """The snapshot that is held."""
-        ruleset = self.revived()
-        return None if ruleset is None else ruleset.snapshot
+    def entity_tag(self) -> str | None:
+        """What to send as `If-None-Match`; None when nothing is held that a server could confirm.
 
-    def put(self, snapshot: Snapshot, etag: str | None) -> bool:
-        """Take a whole snapshot; return False, and keep what is held, if it is an older one.
-
-        Another epoch is another log, made when a backup was restored: it is taken whatever its revision.
+        A server's tag names the cursor of the snapshot, so that it can be moved on with the changes
+        that were applied since. If one doesn't, the worst is a download that was not needed.
         """
-        held = self.ruleset
-        if held is None:
-            self.ruleset = Ruleset.compile(snapshot)
-        else:
-            old = held.snapshot
-            if snapshot.epoch and snapshot.epoch == old.epoch and snapshot.revision < old.revision:
-                _log.info("passed over the snapshot %s, which is older than %s", snapshot.cursor, old.cursor)
-                return False
-            if old.epoch and snapshot.epoch != old.epoch:
-                _log.warning("the server's log is another one: %s after %s", snapshot.cursor, old.cursor)
-            self.ruleset = held.replaced(snapshot)
-        self.etag = etag
+        cursor = self.cursor
+        if self._entity_tag is None or cursor is None or self._tagged is None:
+            return self._entity_tag
+        return self._entity_tag.replace(str(self._tagged), str(cursor))
+
+    def age(self) -> float | None:
+        """Return the seconds since the flags were last known to be current, or None without flags."""
+        confirmed_at = self.confirmed_at
+        return None if self.ruleset is None or confirmed_at is None else max(0.0, self._clock() - confirmed_at)
+
+    def confirm(self) -> None:
+        """Note that the flags are current."""
+        self.confirmed_at = self._clock()
+
+    def replace(self, ruleset: Ruleset, entity_tag: str | None) -> bool:
+        """Hold a whole snapshot from now on, unless a newer one of the same log is held already.
+
+        Returns:
+            Whether it is held now.
+        """
+        held, snapshot = self.ruleset, ruleset.snapshot
+        if held is not None and _is_older(snapshot, held.snapshot):
+            return False
+        if held is not None and held.snapshot.epoch != snapshot.epoch:
+            _log.warning("the server's log is another one now: %s after %s", snapshot.cursor, held.snapshot.cursor)
+        self.ruleset = ruleset
+        self._entity_tag, self._tagged = entity_tag, snapshot.cursor
+        self._partial = False
         self.confirm()
         return True
 
-    def apply(self, update: Update, *, verify: bool) -> None:
-        """Take an update that follows what is held.
+    def apply(self, update: Change | Delta, cursor: Cursor, *, filtered: bool) -> None:
+        """Apply an update of a stream; one that is known already is passed over.
 
         Args:
-            update: what the feed handed out.
-            verify: whether the digest of the result has to be the announced one.
+            update: what changed.
+            cursor: where it leads to.
+            filtered: whether the stream leaves changes out.
 
         Raises:
-            Diverged: it leads elsewhere; what was held is kept.
+            Diverged: the result is not what the server has; nothing was applied.
         """
-        ruleset = self.ruleset
-        if ruleset is None:
-            raise Diverged("an update came before the snapshot that it follows")
-        if isinstance(update, (Change, Delta)):
-            self.ruleset = ruleset.after(update, verify=verify)
-            # The tag belongs to the state before.
-            self.etag = None
-        elif isinstance(update, Checkpoint) and _contradicts(update, ruleset.snapshot):
-            raise Diverged(f"at {update.cursor} the server's digest is another one")
+        held = self.ruleset
+        if held is None or held.snapshot.epoch != cursor.epoch:
+            raise Diverged(f"nothing is held that {cursor} could follow")
+        if cursor.revision <= held.snapshot.revision:
+            return
+        try:
+            self.ruleset = held.after(update, verify=not (filtered or self._partial))
+        except Diverged:
+            self.divergences += 1
+            raise
+        self._partial = self._partial or filtered
         self.confirm()
 
-    def confirm(self) -> None:
-        """Note that what is held is, at this moment, the server's newest state."""
-        self.fetched_at = time.monotonic()
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Compare with what the server says it has.
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self.ruleset = self._inherited = self.fetched_at = self.etag = None
-
-    def sleep(self, wake: Callable[[], None]) -> None:
-        """Put what is held aside until it is first used; then call `wake` once. For a forked child."""
-        self._inherited, self.ruleset = self.ruleset or self._inherited, None
-        self._wake = wake
-
-    def revived(self) -> Ruleset | None:
-        """Return the ruleset, after waking up what slept."""
-        wake, self._wake = self._wake, None
-        if wake is not None:
-            self.ruleset, self._inherited = self._inherited, None
-            wake()
-        return self.ruleset
+        Raises:
+            Diverged: it is not what is held. It is said once for a cursor: the same bytes again would not help.
+        """
+        held = self.ruleset
+        if held is None or self._partial or held.snapshot.cursor != checkpoint.cursor:
+            return
+        if held.snapshot.digest != checkpoint.digest and self._unverified != checkpoint.cursor:
+            self._unverified = checkpoint.cursor
+            self.divergences += 1
+            raise Diverged(f"{checkpoint.cursor}: what is held has another digest than what the server has")
 
 
-def _contradicts(checkpoint: Checkpoint, snapshot: Snapshot) -> bool:
-    return checkpoint.cursor == snapshot.cursor and checkpoint.digest != snapshot.digest
+def _is_older(snapshot: Snapshot, held: Snapshot) -> bool:
+    return snapshot.epoch == held.epoch and snapshot.revision < held.revision

@@ -1,7 +1,7 @@
-"""The moving parts behind a manager, on one event loop: fetching, polling and following the stream.
+"""What a manager has running on an event loop: polling, and the stream if one is enabled.
 
-Both managers have one; the sync manager runs it in a thread of its own. Whatever it learns goes
-into the replica, which is all that evaluation sees.
+Both managers have one. It is made without doing anything, works as soon as one of its coroutines
+is awaited, and can be replaced by another on the same replica: that is what a forked child does.
 """
 
 from __future__ import annotations
@@ -10,370 +10,271 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
-from ..core.changes import Cursor
-from ..errors import Closed, FlagentError, NotReady, Refused, StreamBroken, TransportError
-from ..wire.backoff import Backoff
-from ..wire.feed import Feed, Update
-from ..wire.views import decode_snapshot
-from .config import API_PREFIX, OfflineConfig
-from .follow import Loop
+from ..core.changes import Change, Cursor, Delta
+from ..errors import FlagentError, HTTPStatusError, NotReady, Refused, TransportError
+from ..wire.codec import FlagEvent
+from ..wire.feed import Checkpoint, Feed
+from .config import ClientSettings, OfflineConfig
+from .follow import Follower
+from .plan import Plan, Subscription
+from .poll import Poller
+from .refresh import Refresher
 from .replica import Replica
 from .status import State, Status
 from .transport import Transport
 
-_log = logging.getLogger("flagent.session")
+_log = logging.getLogger("flagent.client")
 
-SNAPSHOT_PATH = f"{API_PREFIX}/export/eval_cache/json"
-
-#: Seconds without a live stream after which snapshots are asked for at the refresh interval.
-STREAM_GRACE = 30.0
-#: Part of the safety poll's interval by which it varies, so that clients don't ask in step.
-_SAFETY_JITTER = 0.2
-#: A plain Flagent server answers from a cache that is up to 3 s old: ask again after this many seconds.
-_PLAIN_REPEAT = 4.0
-
-
-@dataclass(frozen=True)
-class Subscription:
-    """What a stream is filtered by; empty for everything."""
-
-    flag_keys: tuple[str, ...] = ()
-    flag_ids: tuple[int, ...] = ()
+#: Seconds after an event of a plain Flagent server at which its answers show the change for certain: it has a cache.
+_CACHE_AGE = 4.0
+#: Seconds before the second try to load the first snapshot; doubled with each failure, up to the limit.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+#: Statuses below 500 that a second try may get past.
+_TEMPORARY = frozenset({408, 425, 429})
 
 
 class Session:
-    """Keeps a replica fresh.
+    """Keeps a replica up to date.
 
     Args:
-        transport: how the server is reached for snapshots.
-        replica: what is kept fresh.
-        config: how.
+        settings: how to reach the server.
+        config: how often.
+        replica: what is kept.
+        plan: what to do once `resume` is awaited.
+
+    Attributes:
+        settings: see above.
+        plan: what it is meant to do by now.
     """
 
-    def __init__(self, transport: Transport, replica: Replica, config: OfflineConfig) -> None:
-        self.closed = False
-        self._transport = transport
-        self._stream_transport = transport
-        self._replica = replica
+    def __init__(
+        self, settings: ClientSettings, config: OfflineConfig, replica: Replica, plan: Plan | None = None
+    ) -> None:
+        self.settings = settings
+        self.plan = plan or Plan()
         self._config = config
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._fetching = asyncio.Lock()
-        self._poke = asyncio.Event()
-        self._plain_news = asyncio.Event()
-        self._went_live = asyncio.Event()
-        self._feed: Feed | None = None
-        self._subscription: Subscription | None = None
-        self._polls = False
-        self._down_since = 0.0
-        self._error: Exception | None = None
-        self._next_try_at: float | None = None
-
-    # What a manager asks for.
+        self._replica = replica
+        self._transport = Transport(settings)
+        self._refresher = Refresher(self._transport, replica, config)
+        self._poller = Poller(self._refresher, config, lambda: self._follower)
+        self._follower: Follower | None = None
+        self._follow_task: asyncio.Task[None] | None = None
+        self._poll_task: asyncio.Task[None] | None = None
 
     async def bootstrap(self, *, force_refresh: bool, timeout: float) -> None:
-        """Make sure that there is a snapshot, and begin to poll if the configuration says so.
+        """Load a snapshot, unless one is held; begin to poll if that is configured.
 
         Raises:
-            FlagentError: the snapshot can't be had now; polling goes on trying.
+            FlagentError: no snapshot could be loaded; polling goes on trying.
         """
-        self._check_open()
         if self._config.auto_refresh:
-            self._polls = True
+            self._start_polling()
+        if self._replica.ruleset is not None and not force_refresh:
+            return
         try:
-            if force_refresh or self._replica.ruleset is None:
-                await self._fetch(conditional=False, timeout=timeout)
+            async with asyncio.timeout(timeout):
+                await self._load(force_refresh)
+        except FlagentError:
+            self._poller.ask(self._config.reconnect_delay)
+            raise
+        except TimeoutError:
+            self._poller.ask(self._config.reconnect_delay)
+            raise self._refresher.last_error or TransportError(
+                f"no snapshot from {self.settings.root} within {timeout:g} s", kind="timeout"
+            ) from None
+
+    async def refresh(self) -> None:
+        """Ask for a newer snapshot."""
+        try:
+            await self._refresher.refresh()
         finally:
-            self._poll()
+            self._poller.reconsider()
 
-    async def refresh(self) -> bool:
-        """Ask for a newer snapshot; return whether there was one."""
-        self._check_open()
-        before = self._replica.ruleset
-        await self._fetch(conditional=True, timeout=self._config.request_timeout)
-        return self._replica.ruleset is not before
-
-    async def enable(self, transport: Transport, subscription: Subscription, timeout: float) -> None:
-        """Follow the stream, and wait until it is live.
+    async def follow(self, subscription: Subscription, timeout: float) -> None:
+        """Follow the stream, instead of another one if there is one; wait until it is live.
 
         Raises:
-            FlagentError: it was not within `timeout` seconds; it goes on trying.
+            FlagentError: it is not, within `timeout` seconds; 0 does not wait. It goes on trying.
         """
-        self._check_open()
-        await self.disable()
-        self._stream_transport = transport
-        self._subscription = subscription
-        self._down_since = self._clock()
-        self._went_live.clear()
-        config = self._config.realtime
-        feed = self._feed = Feed(
+        if subscription != self.plan.subscription or self._follower is None:
+            await self.unfollow()
+            self._begin_following(subscription)
+        if timeout > 0 and self._follower is not None:
+            await self._follower.wait_live(timeout)
+
+    async def unfollow(self) -> None:
+        """End the stream."""
+        self.plan = replace(self.plan, subscription=None)
+        task, self._follower, self._follow_task = self._follow_task, None, None
+        await _cancelled(task)
+        self._poller.reconsider()
+
+    async def clear(self) -> None:
+        """Forget the flags; a stream that is followed loads them again."""
+        subscription = self.plan.subscription
+        await self.unfollow()
+        self._replica.clear()
+        if subscription is not None:
+            self._begin_following(subscription)
+
+    def end(self) -> None:
+        """Begin nothing any more; `close` is still to be awaited if anything was begun."""
+        self.plan = replace(self.plan, closed=True)
+
+    async def close(self) -> None:
+        """End everything; nothing can be begun any more."""
+        self.end()
+        poll_task, self._poll_task = self._poll_task, None
+        await self.unfollow()
+        await _cancelled(poll_task)
+        await self._transport.aclose()
+
+    def forget(self) -> None:
+        """Cancel what runs, without waiting for it; from any thread."""
+        for task in (self._follow_task, self._poll_task):
+            if task is not None and not task.get_loop().is_closed():
+                task.get_loop().call_soon_threadsafe(task.cancel)
+
+    @property
+    def runs(self) -> bool:
+        """Whether anything is running that has to be ended."""
+        return any(task is not None and not task.done() for task in (self._follow_task, self._poll_task))
+
+    def abandon(self) -> Session:
+        """Return a session that will do what this one did; for a forked child, which can't use what its parent has."""
+        self._transport.let_go()
+        return Session(self.settings, self._config, self._replica, self.plan)
+
+    async def resume(self) -> None:
+        """Begin what is planned and does not run yet."""
+        if self.plan.polls:
+            self._start_polling()
+        if self.plan.subscription is not None and self._follower is None:
+            self._begin_following(self.plan.subscription)
+
+    def is_live(self) -> bool:
+        """Return whether the stream is up; from any thread."""
+        follower = self._follower
+        return follower is not None and follower.live
+
+    def status(self) -> Status:
+        """Return the state of things; from any thread."""
+        follower, replica, now = self._follower, self._replica, time.monotonic()
+        ruleset = replica.ruleset
+        retry_at = None if follower is None else follower.retry_at
+        error = self._last_error()
+        return Status(
+            state=self._state(error, held=ruleset is not None),
+            cursor=None if ruleset is None else str(ruleset.snapshot.cursor),
+            snapshot_age=replica.age(),
+            last_error=error,
+            attempt=0 if follower is None else follower.feed.attempt,
+            retry_in=None if retry_at is None else max(0.0, retry_at - now),
+            divergences=replica.divergences,
+        )
+
+    def deliver(self, update: Change | Delta | FlagEvent | Checkpoint, feed: Feed) -> None:
+        """Take an update of the stream (`follow.Receiver`)."""
+        if isinstance(update, FlagEvent):
+            # A plain Flagent server: the event says that something changed, and nothing to apply.
+            self._poller.ask(0.0, _CACHE_AGE)
+        elif isinstance(update, Checkpoint):
+            self._replica.check(update)
+        elif feed.cursor is not None:
+            self._replica.apply(update, _cursor_of(update, feed.cursor), filtered=feed.filtered)
+
+    async def restart(self, reason: str, feed: Feed) -> Cursor:
+        """Load a snapshot for the stream (`follow.Receiver`)."""
+        _log.debug("loading a snapshot: %s", reason)
+        await self._refresher.refresh(force=True)
+        if not feed.protocol:
+            self._poller.ask(_CACHE_AGE)
+        ruleset = self._replica.ruleset
+        if ruleset is None:
+            raise NotReady("the flags were cleared while they were loaded")
+        return ruleset.snapshot.cursor
+
+    def heard(self) -> None:
+        """Note that the stream has said everything up to now (`follow.Receiver`)."""
+        self._replica.confirm()
+
+    def changed(self) -> None:
+        """Note that the stream came or went (`follow.Receiver`)."""
+        self._poller.reconsider()
+
+    async def _load(self, force: bool) -> None:
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                await self._refresher.refresh(force=force)
+                return
+            except HTTPStatusError as exc:
+                # Refusals stay; a server that is starting, or has too much to do, is soon back.
+                if isinstance(exc, Refused) or (exc.status < 500 and exc.status not in _TEMPORARY):
+                    raise
+                _log.info("no snapshot yet: %s; trying again", exc)
+                retry_after = exc.retry_after or 0.0
+            await asyncio.sleep(max(pause, retry_after))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _begin_following(self, subscription: Subscription) -> None:
+        if self.plan.closed:
+            return
+        feed = Feed(
             self._replica.cursor,
             flag_keys=subscription.flag_keys,
             flag_ids=subscription.flag_ids,
-            base_delay=config.reconnect_delay,
-            max_delay=config.max_reconnect_delay,
+            base_delay=self._config.reconnect_delay,
+            max_delay=self._config.max_reconnect_delay,
             random=random.random,
         )
-        self._start("stream", Loop(transport, feed, self, config).run())
-        self._poll()
-        if timeout > 0:
-            await self._wait_live(timeout)
+        self.plan = replace(self.plan, subscription=subscription)
+        self._follower = Follower(self._transport, subscription.root, feed, self)
+        self._follow_task = _task(self._follower.run(), "flagent stream")
+        self._start_polling()
 
-    async def disable(self) -> None:
-        """Stop following the stream."""
-        await self._cancel("stream", "plain")
-        transport, self._stream_transport = self._stream_transport, self._transport
-        if transport is not self._transport:
-            await transport.close()
-        self._feed = self._subscription = self._next_try_at = None
-        self._went_live.clear()
-        self._poke.set()
+    def _start_polling(self) -> None:
+        if not self.plan.closed and self._poll_task is None:
+            self.plan = replace(self.plan, polls=True)
+            self._poll_task = _task(self._poller.run(), "flagent polling")
 
-    async def close(self) -> None:
-        """End everything."""
-        self.closed = True
-        await self._cancel(*self._tasks)
-        await self._stream_transport.close()
-        await self._transport.close()
+    def _last_error(self) -> FlagentError | None:
+        follower = self._follower
+        if follower is not None and not follower.live and follower.last_error is not None:
+            return follower.last_error
+        return self._refresher.last_error
 
-    def reborn(self) -> Session:
-        """Return one that does the same with connections of its own; for a forked child."""
-        child = Session(self._transport.fresh(), self._replica, self._config)
-        child.closed = self.closed
-        child._polls = self._polls  # noqa: SLF001
-        child._subscription = self._subscription  # noqa: SLF001
-        if self._stream_transport is not self._transport:
-            child._stream_transport = self._stream_transport.fresh()  # noqa: SLF001
-        return child
-
-    async def resume(self) -> None:
-        """Begin again what the session that this one is reborn from was doing."""
-        subscription, transport = self._subscription, self._stream_transport
-        # Not to be closed by `disable`: it is what comes next.
-        self._stream_transport = self._transport
-        if subscription is not None:
-            await self.enable(transport, subscription, timeout=0)
-        else:
-            self._poll()
-
-    # What it says of itself.
-
-    @property
-    def live(self) -> bool:
-        """Whether the stream is live."""
-        return self._feed is not None and self._feed.live
-
-    def status(self) -> Status:
-        """Return the state at this moment; from any thread."""
-        replica, feed, retry_at = self._replica, self._feed, self._next_try_at
-        fetched_at = replica.fetched_at
-        now = time.monotonic()
-        cursor = replica.cursor
-        return Status(
-            state=self._state(),
-            cursor=None if cursor is None else str(cursor),
-            staleness=None if fetched_at is None else max(0.0, now - fetched_at),
-            last_error=self._error,
-            attempt=0 if feed is None else feed.attempt,
-            next_retry=None if retry_at is None else max(0.0, retry_at - now),
-        )
-
-    def _state(self) -> State:
-        if self.closed:
+    def _state(self, error: FlagentError | None, *, held: bool) -> State:
+        if self.plan.closed:
             return State.CLOSED
-        if self.live and self._replica.ruleset is not None:
+        if self.is_live() and held:
             return State.LIVE
-        if isinstance(self._error, Refused):
+        polls = self._poll_task is not None and self._config.auto_refresh
+        if held and polls and self._refresher.last_error is None:
+            return State.POLLING
+        if isinstance(error, Refused):
             return State.REJECTED
-        if self._replica.snapshot is None:
-            return State.STARTING
-        if self._feed is None and not self._polls:
+        if error is not None:
             return State.OFFLINE
-        return State.POLLING if self._error is None and self._polls else State.STALE
-
-    # What the stream's loop calls (`follow.Follower`).
-
-    async def deliver(self, update: Update) -> None:
-        """Take an update of the stream."""
-        feed = self._feed
-        if feed is None:
-            return
-        if feed.protocol:
-            self._replica.apply(update, verify=not feed.filtered)
-        else:
-            self._plain_news.set()
-
-    async def restart(self, reason: str) -> Cursor:
-        """Fetch the snapshot that the stream can't bridge to."""
-        _log.debug("fetching the snapshot: %s", reason)
-        fetched = await self._fetch(conditional=False, timeout=self._config.request_timeout)
-        held = self._replica.cursor or Cursor("", 0)
-        if fetched.epoch == held.epoch and fetched.revision < held.revision:
-            raise StreamBroken(f"the server is at {fetched}, behind {held}: waiting for it, or another", kind="behind")
-        return held
-
-    def connected(self) -> None:
-        """Note that the stream is live."""
-        self._error = None
-        self._next_try_at = None
-        self._went_live.set()
-        self._poke.set()
-        if self._feed is not None and not self._feed.protocol:
-            self._start("plain", self._follow_plain())
-        _log.info("stream of %s is live", self._stream_transport.base_url)
-
-    def disconnected(self, error: Exception, delay: float | None) -> None:
-        """Note that the stream ended."""
-        if self._went_live.is_set():
-            self._down_since = self._clock()
-        self._went_live.clear()
-        self._error = error
-        self._next_try_at = None if delay is None else time.monotonic() + delay
-        self._poke.set()
-
-    # How snapshots come.
-
-    async def _fetch(self, *, conditional: bool, timeout: float) -> Cursor:
-        replica = self._replica
-        async with self._fetching:
-            tag = replica.etag if conditional and replica.ruleset is not None else None
-            answer = await self._transport.send(
-                "GET",
-                SNAPSHOT_PATH,
-                query=(("view", "full"),),
-                headers={} if tag is None else {"If-None-Match": tag},
-                timeout=timeout,
-                max_bytes=self._config.max_snapshot_bytes,
-            )
-            if answer.status == 304:
-                # Only of the state that was asked about: an update may have come meanwhile.
-                if replica.etag == tag:
-                    replica.confirm()
-                return replica.cursor or Cursor("", 0)
-            snapshot = decode_snapshot(answer.body)
-            if replica.put(snapshot, answer.etag) and self._feed is not None:
-                self._feed.moved(snapshot.cursor)
-            if not self._went_live.is_set() and self._feed is None:
-                self._error = None
-            return snapshot.cursor
-
-    def _poll(self) -> None:
-        if (self._polls or self._feed is not None) and "poll" not in self._tasks:
-            self._start("poll", self._keep_polling())
-
-    async def _keep_polling(self) -> None:
-        backoff = Backoff(
-            base_delay=1.0, max_delay=self._config.refresh_interval, stable_after=0.0, random=random.random
-        )
-        asked_at, delay = self._clock(), None if self._replica.ruleset is not None else backoff.next_delay()
-        while True:
-            due = None if (wait := delay if delay is not None else self._interval()) is None else asked_at + wait
-            if not await self._poked(due):
-                continue_at = self._clock()
-                asked_at, delay = continue_at, await self._try_refresh(backoff)
-
-    async def _poked(self, due: float | None) -> bool:
-        """Wait until `due`, the loop's time; return True if something changed that moves it."""
-        self._poke.clear()
-        try:
-            async with asyncio.timeout_at(due):
-                await self._poke.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    async def _try_refresh(self, backoff: Backoff) -> float | None:
-        """Refresh; return the seconds to the next try if this one failed."""
-        try:
-            await self._fetch(conditional=True, timeout=self._config.request_timeout)
-        except FlagentError as exc:
-            self._error = exc
-            asked = getattr(exc, "retry_after", None)
-            delay = backoff.next_delay(slow=isinstance(exc, Refused), asked=asked)
-            _log.info("no snapshot: %s; next try in %.1f s", exc, delay)
-            return delay
-        except Exception as exc:
-            self._error = exc
-            _log.exception("the refresh failed in a way that was not foreseen")
-            return backoff.next_delay()
-        backoff.healthy_for(0.0)
-        return None
-
-    def _interval(self) -> float | None:
-        config = self._config
-        if self.live:
-            varied = 1 + _SAFETY_JITTER * (2 * random.random() - 1)  # noqa: S311
-            return config.safety_poll_interval * varied if config.safety_poll_interval else None
-        if self._feed is not None:
-            grace = self._down_since + STREAM_GRACE - self._clock()
-            return max(grace, config.refresh_interval) if grace > 0 else config.refresh_interval
-        return config.refresh_interval if self._polls else None
-
-    async def _follow_plain(self) -> None:
-        """Refresh after each event of a plain Flagent server: one request in flight, one pending."""
-        while True:
-            await self._plain_news.wait()
-            self._plain_news.clear()
-            await self._refresh_plain()
-            try:
-                async with asyncio.timeout(_PLAIN_REPEAT):
-                    await self._plain_news.wait()
-            except TimeoutError:
-                await self._refresh_plain()
-
-    async def _refresh_plain(self) -> None:
-        try:
-            await self._fetch(conditional=True, timeout=self._config.request_timeout)
-        except FlagentError as exc:
-            # The next event, or the poll, asks again.
-            self._error = exc
-            _log.info("no snapshot after an event: %s", exc)
-
-    # Tasks.
-
-    async def _wait_live(self, timeout: float) -> None:
-        try:
-            async with asyncio.timeout(timeout):
-                await self._went_live.wait()
-        except TimeoutError:
-            if isinstance(self._error, FlagentError):
-                raise self._error from None
-            message = f"the stream of {self._stream_transport.base_url} was not live within {timeout:g} s"
-            raise TransportError(message, kind="timeout") from None
-
-    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        old = self._tasks.get(name)
-        if old is not None and not old.done():
-            work.close()
-            return
-        self._tasks[name] = asyncio.create_task(work, name=f"flagent-{name}")
-
-    async def _cancel(self, *names: str) -> None:
-        tasks = [task for name in names if (task := self._tasks.pop(name, None)) is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _clock(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise Closed("the manager was closed")
+        return State.STALE if held else State.STARTING
 
 
-def ready(replica: Replica) -> None:
-    """Check that there is a snapshot.
-
-    Raises:
-        NotReady: there is none.
-    """
-    if replica.snapshot is None:
-        raise NotReady("there is no snapshot yet: call bootstrap()")
+def _cursor_of(update: Change | Delta, newest: Cursor) -> Cursor:
+    # The feed may be further already, with the updates that came in the same chunk.
+    return update.cursor if isinstance(update, Delta) else Cursor(newest.epoch, update.revision)
 
 
-_Keys = Sequence[str] | None
+def _task(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    return asyncio.get_running_loop().create_task(work, name=name)
+
+
+async def _cancelled(task: asyncio.Task[None] | None) -> None:
+    if task is None or task is asyncio.current_task():
+        return
+    task.cancel()
+    # Waits for its end without taking over what it raises; the task logs that by itself.
+    await asyncio.wait([task])

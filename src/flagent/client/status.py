@@ -1,47 +1,63 @@
-"""What a manager or a stream says about itself."""
+"""What managers and stream clients say about themselves."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ..errors import FlagentError
+
 
 class State(StrEnum):
-    """What keeps the snapshot fresh at this moment, if anything does."""
+    """How fresh the flags of a manager are, and why."""
 
-    #: There is no snapshot yet.
+    #: There are no flags yet.
     STARTING = "starting"
-    #: The stream is open, the server has greeted, and what is held follows it.
+    #: The stream is up: every change is applied as it happens.
     LIVE = "live"
-    #: No stream, but snapshots are asked for at intervals, and the last answer was good.
+    #: No stream is up, but the last poll succeeded.
     POLLING = "polling"
-    #: There is a snapshot, and nothing that keeps it fresh works now; it goes on trying.
+    #: Nothing brings the flags up to date: neither polling nor a stream is enabled.
     STALE = "stale"
-    #: The server refuses this client (401, 403, 404, 410); it goes on trying, slowly.
+    #: The server refuses this client; it is asked again, but seldom.
     REJECTED = "rejected"
-    #: There is a snapshot, and nothing was asked to keep it fresh.
+    #: The server can't be reached, or does not answer properly; it is tried again.
     OFFLINE = "offline"
-    #: `close()` or `disconnect()` was called.
+    #: The manager was closed.
     CLOSED = "closed"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Status:
-    """The state of a manager at one moment.
+    """A manager at one moment.
 
     Attributes:
-        state: see `State`.
-        cursor: what is held, as `<epoch>:<revision>`; None for nothing, or with a plain Flagent server.
-        staleness: seconds since what is held was last known to be the server's newest state; None
-            while there is nothing.
-        last_error: what went wrong last; None since things went well again.
-        attempt: failed tries in a row of the stream.
-        next_retry: seconds until the stream's next try; None while none is planned.
+        state: how fresh its flags are, and why.
+        cursor: the server's name for the state that is held; None without flags.
+        snapshot_age: seconds since the flags were last known to be current; None without flags.
+        last_error: what keeps the stream, or polling, from working; None when nothing does.
+        attempt: failed attempts in a row to open the stream.
+        retry_in: seconds until the next one; None when none is due.
+        divergences: how often an update did not lead to what the server has. It must be 0.
     """
 
     state: State
     cursor: str | None = None
-    staleness: float | None = None
-    last_error: Exception | None = None
+    snapshot_age: float | None = None
+    last_error: FlagentError | None = None
     attempt: int = 0
-    next_retry: float | None = None
+    retry_in: float | None = None
+    divergences: int = 0
+
+
+class ConnectionState(StrEnum):
+    """What a stream client is doing."""
+
+    #: It is not connected and does not try: not yet, not any more, or it gave up.
+    DISCONNECTED = "disconnected"
+    #: It tries to connect.
+    CONNECTING = "connecting"
+    #: The stream is up.
+    CONNECTED = "connected"
+    #: The connection was lost, or could not be made; the next try is due soon.
+    RECONNECTING = "reconnecting"

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import __version__
-from ..errors import ConfigurationError, DecodeError, HTTPStatusError, TransportError
+from ..errors import ConfigurationError, DecodeError, FlagentError, HTTPStatusError
 from ..wire.backoff import parse_retry_after
 from .config import ClientSettings
 from .failures import transport_error
@@ -64,10 +65,8 @@ class Stream:
         Raises:
             TransportError: the connection broke, or the body can't be decompressed.
         """
-        try:
+        with _translated(f"stream {self._url}"):
             return await anext(self._chunks, b"")
-        except (ValueError, OSError, *_library_errors()) as exc:
-            raise transport_error(f"stream {self._url}", exc) from exc
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -115,15 +114,13 @@ class Transport:
             DecodeError: the body is larger than `max_bytes`.
         """
         url = self.settings.root + path
-        try:
+        with _translated(f"{method} {url}", timeout):
             async with asyncio.timeout(timeout):
                 response = await self._open(method, url, query, headers, content)
                 try:
                     body = await _body(response, max_bytes)
                 finally:
                     await response.aclose()
-        except (ValueError, OSError, *_library_errors()) as exc:
-            raise transport_error(f"{method} {url}", exc, timeout) from exc
         return Answer(response.status_code, response.headers, body)
 
     async def open(self, root: str, path: str, *, query: Query, headers: Mapping[str, str]) -> Stream:
@@ -134,11 +131,9 @@ class Transport:
         """
         url = root + path
         timeout = CONNECT_TIMEOUT + HEADER_TIMEOUT
-        try:
+        with _translated(f"GET {url}", timeout):
             async with asyncio.timeout(timeout):
                 response = await self._open("GET", url, query, headers, None)
-        except (ValueError, OSError, *_library_errors()) as exc:
-            raise transport_error(f"GET {url}", exc, timeout) from exc
         stream = Stream(response, response.aiter_bytes())
         self._streams.add(stream)
         return stream
@@ -223,10 +218,16 @@ def _make_client(settings: ClientSettings) -> httpx2.AsyncClient:
         raise ConfigurationError(f"the proxy variables of the environment can't be used: {exc}") from exc
 
 
-def _library_errors() -> tuple[type[Exception], ...]:
+@contextmanager
+def _translated(what: str, timeout: float | None = None) -> Iterator[None]:
     import httpx2
 
-    return (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError)
+    try:
+        yield
+    except FlagentError:
+        raise
+    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError, ValueError) as exc:
+        raise transport_error(what, exc, timeout) from exc
 
 
 async def _body(response: httpx2.Response, max_bytes: int) -> bytes:

@@ -1,0 +1,135 @@
+"""The manager for asyncio: evaluation needs no `await`, everything that waits for the network does."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from ..errors import Closed
+from .api import AsyncFlagentClient, FlagentClient
+from .config import OfflineConfig
+from .local import LocalFlags
+from .loop_thread import STOP_TIMEOUT
+
+
+class AsyncOfflineManager(LocalFlags):
+    """Holds all flags of a server in this process, keeps them fresh, and evaluates them here.
+
+    Making one does no I/O; `bootstrap` does. Its coroutines belong to one event loop, its plain
+    methods may be called from any thread. In a forked child it evaluates on what its parent held; to
+    be fresh there, make a new one on the child's event loop.
+
+        async with AsyncOfflineManager("http://localhost:18000") as manager:
+            await manager.enable_realtime_updates()
+            manager.is_enabled("new_feature", "user123", {"region": "EU"})
+
+    Args:
+        client: where the server is, as a URL or as the client that knows it. The manager makes
+            connections of its own: the client need not be open, and is not closed.
+        config: how to keep the flags fresh.
+
+    Raises:
+        ConfigurationError: the URL can't be used.
+    """
+
+    def __init__(self, client: FlagentClient | AsyncFlagentClient | str, config: OfflineConfig | None = None) -> None:
+        super().__init__(client, config)
+
+    async def bootstrap(self, force_refresh: bool = False, timeout: float = 10.0) -> None:
+        """Load the snapshot; return at once when there is one already.
+
+        Args:
+            force_refresh: whether to load it anew in that case.
+            timeout: how many seconds it may take; a server that is not ready yet (HTTP 503) is asked again until then.
+
+        Raises:
+            Refused: the server does not accept this client, or there is none of ours at the address.
+            FlagentError: there is no snapshot, for this reason. With `auto_refresh` polling goes on trying.
+            Closed: the manager is closed.
+        """
+        self._check_open()
+        await self._session.bootstrap(force_refresh=force_refresh, timeout=timeout)
+
+    async def refresh(self) -> None:
+        """Ask the server for a newer snapshot now.
+
+        Raises:
+            FlagentError: there was no usable answer; what is held stays.
+            Closed: the manager is closed.
+        """
+        self._check_open()
+        await self._session.refresh()
+
+    async def enable_realtime_updates(
+        self,
+        base_url: str | None = None,
+        flag_keys: Iterable[str] | None = None,
+        flag_ids: Iterable[int] | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        """Follow the server's changes as they happen; return when the stream is live.
+
+        Enabled again with other arguments, it follows that stream instead. Flags that the filter leaves
+        out are still loaded with each snapshot.
+
+        Args:
+            base_url: where the stream is, with or without `/api/v1`; None for the manager's own server.
+            flag_keys: follow only flags with one of these keys; None or nothing for all.
+            flag_ids: follow only flags with one of these ids; None or nothing for all.
+            timeout: how many seconds to wait until the stream is live; 0 returns at once.
+
+        Raises:
+            FlagentError: it was not live in time, for this reason. It is tried again in the background all the
+                same, so a program that can do with polling meanwhile may ignore this.
+            ConfigurationError: the URL can't be used.
+            Closed: the manager is closed.
+        """
+        subscription = self._subscription(base_url, flag_keys, flag_ids)
+        self._check_open()
+        await self._session.follow(subscription, timeout)
+
+    async def disable_realtime_updates(self) -> None:
+        """End the stream; with `auto_refresh` polling takes over. It may be enabled again."""
+        await self._session.unfollow()
+
+    async def clear_cache(self) -> None:
+        """Forget the flags, so that the manager is not ready any more; a stream that is enabled loads them again."""
+        await self._session.clear()
+
+    async def close(self) -> None:
+        """End stream and polling, within 2 seconds; evaluation goes on with the flags that are held.
+
+        It may be called in any state, more than once.
+        """
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await self._session.close()
+        except TimeoutError:
+            self._session.forget()
+
+    async def __aenter__(self) -> Self:
+        """Bootstrap."""
+        try:
+            await self.bootstrap()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        session = getattr(self, "_session", None)
+        if session is not None and session.runs:
+            warnings.warn(f"{self!r} was forgotten without close()", ResourceWarning, stacklevel=2, source=self)
+            session.forget()
+
+    def _check_open(self) -> None:
+        if self._session.plan.closed:
+            raise Closed("the manager is closed")

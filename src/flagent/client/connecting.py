@@ -1,0 +1,84 @@
+"""One call from a URL to flags that are ready and live."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+
+from ..errors import FlagentError
+from .api import AsyncFlagentClient, FlagentClient
+from .async_offline import AsyncOfflineManager
+from .config import OfflineConfig
+from .offline import OfflineManager
+
+_log = logging.getLogger("flagent.client")
+
+
+def connect(
+    base_url: str,
+    *,
+    api_key: str | None = None,
+    config: OfflineConfig | None = None,
+    flag_keys: Iterable[str] | None = None,
+    flag_ids: Iterable[int] | None = None,
+    timeout: float = 10.0,
+) -> OfflineManager:
+    """Return a manager that has loaded all flags and follows every change; close it when done.
+
+        with flagent.connect("http://localhost:18000") as flags:
+            flags.is_enabled("new_feature", "user123")
+
+    Args:
+        base_url: URL of the server, with or without `/api/v1`.
+        api_key: sent as `Authorization: Bearer <key>`.
+        config: how to keep the flags fresh.
+        flag_keys: follow only flags with one of these keys; None for all.
+        flag_ids: follow only flags with one of these ids; None for all.
+        timeout: how many seconds it may take. If the flags are there but the stream isn't, the manager is
+            returned all the same: the stream is tried on, polling helps out meanwhile, and `status` says so.
+
+    Raises:
+        FlagentError: the flags could not be loaded.
+    """
+    started = time.monotonic()
+    manager = OfflineManager(FlagentClient(base_url, api_key), config)
+    try:
+        manager.bootstrap(timeout=timeout)
+        try:
+            manager.enable_realtime_updates(None, flag_keys, flag_ids, _left(started, timeout))
+        except FlagentError as exc:
+            _log.info("going on without a live stream for now: %s", exc)
+    except BaseException:
+        manager.close()
+        raise
+    return manager
+
+
+async def connect_async(
+    base_url: str,
+    *,
+    api_key: str | None = None,
+    config: OfflineConfig | None = None,
+    flag_keys: Iterable[str] | None = None,
+    flag_ids: Iterable[int] | None = None,
+    timeout: float = 10.0,
+) -> AsyncOfflineManager:
+    """Return a manager for asyncio that has loaded all flags and follows every change; like `connect`."""
+    started = time.monotonic()
+    manager = AsyncOfflineManager(AsyncFlagentClient(base_url, api_key), config)
+    try:
+        await manager.bootstrap(timeout=timeout)
+        try:
+            await manager.enable_realtime_updates(None, flag_keys, flag_ids, _left(started, timeout))
+        except FlagentError as exc:
+            _log.info("going on without a live stream for now: %s", exc)
+    except BaseException:
+        await manager.close()
+        raise
+    return manager
+
+
+def _left(started: float, timeout: float) -> float:
+    # A little in any case: 0 would mean not to wait at all.
+    return max(0.1, timeout - (time.monotonic() - started))

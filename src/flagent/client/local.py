@@ -1,0 +1,150 @@
+"""Evaluation on the flags that this process holds: what the sync and the async manager have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.constraints import text
+from ..core.evaluation import EvalResult, Reason, Ruleset
+from .address import root_of
+from .api import AsyncFlagentClient, FlagentClient
+from .config import ClientSettings, OfflineConfig, show_debug_logs
+from .plan import Subscription
+from .replica import Replica
+from .session import Session
+from .status import Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalRequest:
+    """One evaluation of a batch: which flag, by key or by id, for whom.
+
+    Attributes:
+        flag_key: key of the flag.
+        flag_id: id of the flag, for when there is no key.
+        entity_id: who is evaluated.
+        entity_context: what constraints look at.
+        debug: whether the result says what each segment decided.
+    """
+
+    flag_key: str | None = None
+    flag_id: int | None = None
+    entity_id: str = ""
+    entity_context: Mapping[str, Any] | None = None
+    debug: bool = False
+
+
+class LocalFlags:
+    """Evaluates in process: without a lock, without I/O, without exceptions, from any thread.
+
+    Until there is a snapshot every result has the reason `NOT_READY` and no variant.
+    """
+
+    def __init__(self, client: FlagentClient | AsyncFlagentClient | str, config: OfflineConfig | None = None) -> None:
+        settings = ClientSettings(root=client) if isinstance(client, str) else client.settings
+        self._config = config or OfflineConfig()
+        if self._config.enable_debug_logging:
+            show_debug_logs()
+        self._replica = Replica(time.monotonic)
+        self._session = Session(settings, self._config, self._replica)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._session.settings.root}, {self._session.status().state}>"
+
+    def evaluate(
+        self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None, *, debug: bool = False
+    ) -> EvalResult:
+        """Return what a flag is for an entity.
+
+        Args:
+            flag_key: key of the flag; an unknown one gives the reason `FLAG_NOT_FOUND`.
+            entity_id: who; decides on the bucket, and so on rollout and variant.
+            entity_context: properties that constraints look at; None for none.
+            debug: whether `debug_logs` of the result says what each segment decided.
+        """
+        ruleset = self._replica.ruleset
+        if ruleset is None:
+            ruleset = self._awakened()
+            if ruleset is None:
+                return _not_ready(flag_key, 0, entity_id)
+        return ruleset.evaluate(flag_key, entity_id, entity_context, debug=debug)
+
+    def is_enabled(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> bool:
+        """Return whether the flag has a variant for the entity; False when there is no such flag, or no snapshot."""
+        return self.evaluate(flag_key, entity_id, entity_context).variant_key is not None
+
+    def get_variant(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> str | None:
+        """Return the key of the entity's variant of the flag, or None."""
+        return self.evaluate(flag_key, entity_id, entity_context).variant_key
+
+    def evaluate_batch(self, requests: Iterable[EvalRequest]) -> list[EvalResult]:
+        """Return the results of many evaluations, in order, all of them on the same snapshot."""
+        ruleset, results = self._held(), []
+        for each in requests:
+            if ruleset is None:
+                result = _not_ready(each.flag_key, each.flag_id or 0, each.entity_id)
+            elif each.flag_key is None and each.flag_id is not None:
+                result = ruleset.evaluate_id(each.flag_id, each.entity_id, each.entity_context, debug=each.debug)
+            else:
+                result = ruleset.evaluate(each.flag_key or "", each.entity_id, each.entity_context, debug=each.debug)
+            results.append(result)
+        return results
+
+    def evaluate_all(self, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> dict[str, EvalResult]:
+        """Return the results of all flags, by key, all of them on the same snapshot; empty when there is none."""
+        ruleset = self._held()
+        return {} if ruleset is None else ruleset.evaluate_all(entity_id, entity_context)
+
+    def is_ready(self) -> bool:
+        """Return whether there is a snapshot to evaluate on."""
+        return self._held() is not None
+
+    def is_realtime_enabled(self) -> bool:
+        """Return whether the stream is up at this moment, so that changes arrive as they happen."""
+        return self._held() is not None and self._session.is_live()
+
+    @property
+    def snapshot_age(self) -> float | None:
+        """Seconds since the flags were last known to be current; None when there are none.
+
+        A live stream keeps it below the server's heartbeat interval, however seldom flags change.
+        """
+        return None if self._held() is None else self._replica.age()
+
+    def is_snapshot_expired(self) -> bool:
+        """Tell whether the flags are older than `snapshot_ttl`, or there are none; they are evaluated all the same."""
+        age = self.snapshot_age
+        return age is None or age > self._config.snapshot_ttl
+
+    @property
+    def status(self) -> Status:
+        """How fresh the flags are at this moment, and why."""
+        self._held()
+        return self._session.status()
+
+    def _held(self) -> Ruleset | None:
+        ruleset = self._replica.ruleset
+        return self._awakened() if ruleset is None else ruleset
+
+    def _awakened(self) -> Ruleset | None:
+        """Return what is held after all: in a forked child, which begins to work here."""
+        return None
+
+    def _subscription(
+        self, base_url: str | None, flag_keys: Iterable[str] | None, flag_ids: Iterable[int] | None
+    ) -> Subscription:
+        root = self._session.settings.root if base_url is None else root_of(base_url)
+        return Subscription(root, tuple(flag_keys or ()), tuple(flag_ids or ()))
+
+
+def _not_ready(flag_key: object, flag_id: int, entity_id: object) -> EvalResult:
+    return EvalResult(
+        flag_key=text(flag_key) or "",
+        reason=Reason.NOT_READY,
+        flag_id=flag_id,
+        entity_id=text(entity_id) or "",
+        message="there is no snapshot yet: bootstrap() loads one",
+    )

@@ -1,0 +1,223 @@
+"""A daemon thread with an event loop: where the managers and clients without `async` do their network work.
+
+It starts at the first use and ends within a bounded time, from any thread. A forked child has no
+such thread: there it begins anew at the next use, and never touches what the parent's thread has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from ..errors import Closed, ConfigurationError, TransportError
+from .transport import load_library
+
+_T = TypeVar("_T")
+_log = logging.getLogger("flagent.client")
+
+#: Seconds within which `stop` returns.
+STOP_TIMEOUT = 2.0
+#: Seconds that closing connections, and then cancelled tasks, may take of it.
+_CLOSING, _LEFT_OVER = 0.7, 0.5
+#: Seconds by which waiting for work outlasts the limit that the work itself has.
+_MARGIN = 2.0
+
+Closing = Callable[[], Coroutine[Any, Any, None]]
+
+
+class LoopThread:
+    """Runs coroutines for threads that have no event loop.
+
+    Args:
+        name: of the thread.
+        in_child: a method to call in a forked child, if the parent had started the thread; it must not do any
+            network I/O. It is held weakly, so that its owner can be collected, and notice that nobody closed it.
+    """
+
+    def __init__(self, name: str, in_child: Callable[[], object]) -> None:
+        self._name = name
+        self._in_child = weakref.WeakMethod(in_child)
+        self._closed = False
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        # Guards the three below, for the time that it takes to read or replace them. Reentrant, because
+        # a signal handler may call `stop` while the main thread is in here.
+        self._lock = threading.RLock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is a thread that has to be stopped."""
+        return self._thread is not None and not self._closed
+
+    @property
+    def closed(self) -> bool:
+        """Whether `stop` was called."""
+        return self._closed
+
+    def call(self, work: Coroutine[Any, Any, _T], timeout: float) -> _T:
+        """Run `work` on the loop and return its result.
+
+        Args:
+            work: what to do; it has to keep to the timeout by itself.
+            timeout: seconds that it may take.
+
+        Raises:
+            Closed: `stop` was called, before or meanwhile.
+            ConfigurationError: this is the loop's own thread, which can't wait for itself.
+            TransportError: the work did not end in time.
+        """
+        try:
+            loop = self._running_loop()
+            if self._thread is threading.current_thread():
+                raise ConfigurationError("this call waits for flagent's own thread, and must not be made on it")
+        except BaseException:
+            work.close()
+            raise
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+        try:
+            return future.result(timeout + _MARGIN)
+        except CancelledError:
+            raise Closed(f"{self._name} was closed meanwhile") from None
+        except TimeoutError:
+            if future.done():
+                raise
+            raise TransportError(f"{self._name}: no result within {timeout:g} s", kind="timeout") from None
+        finally:
+            future.cancel()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` on the loop without waiting for it."""
+        try:
+            loop = self._running_loop()
+        except BaseException:
+            work.close()
+            raise
+        asyncio.run_coroutine_threadsafe(work, loop)
+
+    def stop(self, closing: Closing, timeout: float = STOP_TIMEOUT) -> None:
+        """End the thread, cancelling what it does; return when it has ended, or after `timeout` seconds.
+
+        It may be called from any thread, more than once, and on the loop itself, where it does not wait.
+
+        Args:
+            closing: closes what was opened on the loop; it is awaited there.
+            timeout: most seconds to wait; 0 does not wait.
+        """
+        with self._lock:
+            thread, loop, first = self._thread, self._loop, not self._closed
+            self._closed = True
+        if thread is None or loop is None:
+            return
+        if first:
+            # A loop that is closed has ended by itself, at the end of the interpreter.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_end, loop, closing)
+        if timeout > 0 and thread is not threading.current_thread():
+            thread.join(timeout)
+            if thread.is_alive():
+                _log.warning("%s: its thread does not end; it is left behind", self._name)
+
+    def after_fork(self) -> None:
+        """Forget the parent's thread; called in a forked child, where no other thread is."""
+        thread, loop = self._thread, self._loop
+        self._begin_anew()
+        if thread is not None:
+            # Kept for ever: a loop that is collected closes itself, and would take its sockets out of
+            # the parent's selector, which the two processes share.
+            _parents_loops.append(loop)
+            in_child = self._in_child()
+            if in_child is not None and not self._closed:
+                in_child()
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._closed:
+                raise Closed(f"{self._name} is closed")
+            if self._loop is None:
+                load_library()
+                loop = _Loop()
+                thread = threading.Thread(target=_run, args=(loop,), name=self._name, daemon=True)
+                thread.start()
+                self._loop, self._thread = loop, thread
+                _started.add(self)
+            return self._loop
+
+
+#: Which objects a fork concerns, and the loops that children must not touch: nothing else can tell the hook.
+_started: weakref.WeakSet[LoopThread] = weakref.WeakSet()
+_parents_loops: list[object] = []
+
+
+def _after_fork_in_child() -> None:
+    for each in list(_started):
+        each.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Looks names up in daemon threads: an executor's would hold the interpreter's end back until DNS gives up."""
+
+    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+        found: asyncio.Future[Any] = self.create_future()
+
+        def settle(result: Any, error: OSError | None) -> None:
+            if found.done():
+                return
+            if error is None:
+                found.set_result(result)
+            else:
+                found.set_exception(error)
+
+        def look_up() -> None:
+            result, error = None, None
+            try:
+                result = socket.getaddrinfo(host, port, **options)
+            except OSError as exc:
+                error = exc
+            # The loop may be closed by now.
+            with suppress(RuntimeError):
+                self.call_soon_threadsafe(settle, result, error)
+
+        threading.Thread(target=look_up, name="flagent name lookup", daemon=True).start()
+        return await found
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        left_over = asyncio.all_tasks(loop)
+        for task in left_over:
+            task.cancel()
+        if left_over:
+            loop.run_until_complete(asyncio.wait(left_over, timeout=_LEFT_OVER))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+
+def _end(loop: asyncio.AbstractEventLoop, closing: Closing) -> None:
+    async def end() -> None:
+        try:
+            async with asyncio.timeout(_CLOSING):
+                await closing()
+        except Exception:  # noqa: BLE001 - the thread has to end, whatever happens
+            _log.warning("connections could not be closed in good order", exc_info=True)
+        finally:
+            loop.stop()
+
+    # Referenced by the loop's set of tasks only, which is enough until it stops itself.
+    loop.create_task(end())

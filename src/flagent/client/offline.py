@@ -1,0 +1,171 @@
+"""The manager for programs without asyncio; its network work runs in one daemon thread."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from ..core.evaluation import Ruleset
+from .api import AsyncFlagentClient, FlagentClient
+from .config import OfflineConfig
+from .local import LocalFlags
+from .loop_thread import STOP_TIMEOUT, LoopThread
+
+_log = logging.getLogger("flagent.client")
+
+
+class OfflineManager(LocalFlags):
+    """Holds all flags of a server in this process, keeps them fresh, and evaluates them here.
+
+    Making one does no I/O and starts no thread; `bootstrap` does. Every method may be called from
+    any thread. A forked child evaluates at once on what its parent held, and then keeps itself
+    fresh with a thread and connections of its own; the parent notices nothing.
+
+        with OfflineManager("http://localhost:18000") as manager:
+            manager.enable_realtime_updates()
+            manager.is_enabled("new_feature", "user123", {"region": "EU"})
+
+    Args:
+        client: where the server is, as a URL or as the client that knows it. The manager makes
+            connections of its own: the client need not be open, and is not closed.
+        config: how to keep the flags fresh.
+
+    Raises:
+        ConfigurationError: the URL can't be used.
+    """
+
+    def __init__(self, client: FlagentClient | AsyncFlagentClient | str, config: OfflineConfig | None = None) -> None:
+        super().__init__(client, config)
+        self._inherited: Ruleset | None = None
+        self._asleep = False
+        self._waking = threading.Lock()
+        self._thread = LoopThread(f"flagent manager of {self._session.settings.root}", self._fall_asleep)
+
+    def bootstrap(self, force_refresh: bool = False, timeout: float = 10.0) -> None:
+        """Load the snapshot; return at once when there is one already.
+
+        Args:
+            force_refresh: whether to load it anew in that case.
+            timeout: how many seconds it may take; a server that is not ready yet (HTTP 503) is asked again until then.
+
+        Raises:
+            Refused: the server does not accept this client, or there is none of ours at the address.
+            FlagentError: there is no snapshot, for this reason. With `auto_refresh` polling goes on trying.
+            Closed: the manager is closed.
+        """
+        self._wake()
+        self._thread.call(self._session.bootstrap(force_refresh=force_refresh, timeout=timeout), timeout)
+
+    def refresh(self) -> None:
+        """Ask the server for a newer snapshot now.
+
+        Raises:
+            FlagentError: there was no usable answer; what is held stays.
+            Closed: the manager is closed.
+        """
+        self._wake()
+        self._thread.call(self._session.refresh(), self._config.request_timeout)
+
+    def enable_realtime_updates(
+        self,
+        base_url: str | None = None,
+        flag_keys: Iterable[str] | None = None,
+        flag_ids: Iterable[int] | None = None,
+        timeout: float = 10.0,
+    ) -> None:
+        """Follow the server's changes as they happen; return when the stream is live.
+
+        Enabled again with other arguments, it follows that stream instead. Flags that the filter leaves
+        out are still loaded with each snapshot.
+
+        Args:
+            base_url: where the stream is, with or without `/api/v1`; None for the manager's own server.
+            flag_keys: follow only flags with one of these keys; None or nothing for all.
+            flag_ids: follow only flags with one of these ids; None or nothing for all.
+            timeout: how many seconds to wait until the stream is live; 0 returns at once.
+
+        Raises:
+            FlagentError: it was not live in time, for this reason. It is tried again in the background all the
+                same, so a program that can do with polling meanwhile may ignore this.
+            ConfigurationError: the URL can't be used.
+            Closed: the manager is closed.
+        """
+        subscription = self._subscription(base_url, flag_keys, flag_ids)
+        self._wake()
+        self._thread.call(self._session.follow(subscription, timeout), timeout)
+
+    def disable_realtime_updates(self) -> None:
+        """End the stream; with `auto_refresh` polling takes over. It may be enabled again."""
+        self._wake()
+        if self._thread.runs:
+            self._thread.call(self._session.unfollow(), STOP_TIMEOUT)
+
+    def clear_cache(self) -> None:
+        """Forget the flags, so that the manager is not ready any more; a stream that is enabled loads them again."""
+        self._wake()
+        if self._thread.runs:
+            self._thread.call(self._session.clear(), STOP_TIMEOUT)
+        else:
+            self._replica.clear()
+
+    def close(self) -> None:
+        """End stream, polling and thread, within 2 seconds; evaluation goes on with the flags that are held.
+
+        It may be called from any thread, in any state, more than once.
+        """
+        self._wake(restart=False)
+        self._session.end()
+        self._thread.stop(self._session.close)
+
+    def __enter__(self) -> Self:
+        """Bootstrap."""
+        try:
+            self.bootstrap()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # The constructor may have failed, and at the interpreter's end the thread is stopped already.
+        thread: LoopThread | None = getattr(self, "_thread", None)
+        if thread is None or not thread.runs or sys.is_finalizing():
+            return
+        warnings.warn(f"{self!r} was forgotten without close()", ResourceWarning, stacklevel=2, source=self)
+        thread.stop(self._session.close, 0.0)
+
+    def _awakened(self) -> Ruleset | None:
+        self._wake()
+        return self._replica.ruleset
+
+    def _fall_asleep(self) -> None:
+        """Begin life in a forked child: wait for the first use, which finds no ruleset and comes to `_wake`."""
+        self._waking = threading.Lock()
+        self._session = self._session.abandon()
+        self._inherited, self._replica.ruleset = self._replica.ruleset or self._inherited, None
+        self._asleep = True
+
+    def _wake(self, *, restart: bool = True) -> None:
+        if not self._asleep:
+            return
+        with self._waking:
+            if not self._asleep:
+                return
+            self._replica.ruleset, self._inherited = self._inherited, None
+            self._asleep = False
+            if restart and not self._thread.closed:
+                try:
+                    self._thread.start(self._session.resume())
+                except (RuntimeError, OSError):
+                    # No thread to be had: evaluation must go on all the same.
+                    _log.exception("the flags are not kept fresh in this forked process")
