@@ -101,7 +101,7 @@ class Rest:
                 status, content = answer.status, answer.read()
         except (OSError, http.client.HTTPException) as exc:
             self._connection.close()
-            raise TransportError(f"{method} {path}: {exc or type(exc).__name__}") from exc
+            raise TransportError(f"{method} {path}: {str(exc) or type(exc).__name__}") from exc
         if status != 200:
             raise HTTPStatusError(f"{method} {path}: HTTP {status}, {content[:200]!r}", status=status)
         return json.loads(content)
