@@ -77,7 +77,7 @@ def test_port_that_is_taken_is_named(tmp_path: Path) -> None:
         (["--port", "70000"], {}, "70000"),
         (["--port", "many"], {}, "many"),
         (["--host", "256.0.0.1", "--port", "0"], {}, "256.0.0.1"),
-        (["--database", "nothing"], {}, "nothing"),
+        (["--database", "nothing"], {}, "database URL"),
         (["--database", "sqlite:////no/such/folder/flags.db"], {}, "/no/such/folder"),
         ([], {"FLAGENT_HEARTBEAT": "often"}, "FLAGENT_HEARTBEAT"),
         (["--prot", "1"], {}, "--prot"),

@@ -10,6 +10,7 @@ from .. import __version__
 from ..errors import ConfigurationError, FlagentError
 from .demo import demo
 from .evaluate import evaluate
+from .invalid import InvalidInput
 from .key import key
 from .serve import serve
 from .watch import watch
@@ -20,7 +21,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except ConfigurationError as exc:
-            raise click.UsageError(str(exc), ctx) from exc
+            raise InvalidInput(str(exc)) from exc
         except FlagentError as exc:
             raise click.ClickException(str(exc)) from exc
 

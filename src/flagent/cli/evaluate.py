@@ -5,6 +5,7 @@ Works on a pipe: whatever has arrived is answered before more is awaited.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from ..core.evaluation import EvalResult, Ruleset
 from ..core.model import wire_name
 from ..errors import DecodeError
 from ..wire.codec import decode_snapshot
+from .invalid import InvalidInput
 
 _READ_BYTES = 1 << 18
 _NOTHING = msgspec.Raw()
@@ -46,12 +48,6 @@ class Answer(Struct, frozen=True, rename=wire_name):
 
 class InvalidLine(Exception):
     """A line can't be answered; the message says why."""
-
-
-class InvalidInput(click.ClickException):
-    """A file can't be used. Unlike a wrong option, it needs no reminder of the usage."""
-
-    exit_code = 2
 
 
 _decode = msgspec.json.Decoder(Request).decode
@@ -161,7 +157,7 @@ def evaluate(snapshot_file: Path | None, requests: BinaryIO) -> None:
     """  # noqa: D301 - click wants the character itself
     ruleset = None if snapshot_file is None else _load(snapshot_file)
     try:
-        answer_lines(batches_of_lines(requests), ruleset, click.get_binary_stream("stdout"))
+        answer_lines(batches_of_lines(requests), ruleset, sys.stdout.buffer)
     except InvalidLine as exc:
         raise InvalidInput(f"--requests {requests.name}: {exc}") from exc
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
+from .invalid import InvalidInput
 
 
 @contextmanager
@@ -13,7 +13,7 @@ def server_extra() -> Iterator[None]:
     """Explain what to install when an import in this block fails for a missing library.
 
     Raises:
-        click.UsageError: a library of the extra `server` is missing.
+        InvalidInput: a library of the extra `server` is missing.
     """
     try:
         yield
@@ -21,4 +21,4 @@ def server_extra() -> Iterator[None]:
         library = (exc.name or "").partition(".")[0]
         if library == "flagent":
             raise
-        raise click.UsageError(f"the server needs {library}, which is missing: pip install 'flagent[server]'") from exc
+        raise InvalidInput(f"the server needs {library}, which is missing: pip install 'flagent[server]'") from exc

@@ -29,6 +29,7 @@ from .services import Services
 from .settings import Settings
 from .storage import Storage, open_storage
 from .storage.tail import follow
+from .warnings import warnings_header
 
 __all__ = ["App", "Services", "create_app"]
 
@@ -80,6 +81,7 @@ class App:
 
     def _counting(self, scope: Scope, send: Send) -> Send:
         """Return `send` with the status counted; every further message goes straight through."""
+        scope.setdefault("state", {})
         services = self.services
         if services is None or scope["path"] in streams.PATHS:
             # Streams are counted when they are opened; a wrapper would cost each of their events.
@@ -88,6 +90,9 @@ class App:
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 services.metrics.counted(scope["path"], message["status"])
+                findings = scope["state"].get(asgi.WARNINGS)
+                if findings:
+                    message = {**message, "headers": [*message["headers"], warnings_header(findings)]}
             await send(message)
 
         return counted
@@ -96,7 +101,7 @@ class App:
         if self.services is None:
             raise asgi.unavailable("this server is not ready")
         access = self.services.gate.admit(scope)
-        state = scope.setdefault("state", {})
+        state = scope["state"]
         state[asgi.ACCESS] = access
         # Where the write routes look for the author of an edit.
         state["actor"] = access.actor

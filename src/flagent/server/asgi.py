@@ -13,6 +13,8 @@ JSON = (b"content-type", b"application/json")
 TRANSPORT = "flagent.transport"
 #: Where the gate puts who calls, in the same `state`.
 ACCESS = "flagent.access"
+#: Where a write route puts the warnings about the flag as it is now.
+WARNINGS = "flagent.warnings"
 
 _encode = msgspec.json.Encoder().encode
 

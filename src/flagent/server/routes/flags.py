@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from ...core import edits
 from ...core.edits import Edit, FlagPatch
+from ...core.lint import lint
 from ...core.model import Flag
 from ...errors import InvalidFlag, NotFound
 from ..editor import State
@@ -137,8 +138,15 @@ def _key(wanted: str | None) -> str:
 
 _FLAG = "/api/v1/flags/{flagID}"
 
+
 #: The paths without an id come first: they look like an id to the others.
+async def lint_flag(request: Request) -> Response:
+    """Answer with everything about a flag that may surprise, in words."""
+    return answers.json(lint(find_flag(services(request).hub.snapshot, path_id(request, "flagID"))))
+
+
 routes = [
+    Route("/api/v1/flags/{flagID}/lint", lint_flag),
     Route("/api/v1/flags", list_flags),
     Route("/api/v1/flags", create_flag, methods=["POST"]),
     Route("/api/v1/flags/entity_types", list_entity_types),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from starlette.requests import Request
 
 from ...core.changes import Snapshot
 from ...core.edits import Edit
+from ...core.lint import Finding, lint_edit
 from ...core.model import Flag
 from ...core.segment_edits import find_segment
 from ...errors import Conflict, InvalidFlag, NotFound
+from ..asgi import WARNINGS
 from ..editor import State
 from ..services import Services
 from .answers import etag
@@ -25,14 +27,22 @@ async def edit_flag(request: Request, edit: Callable[[Flag, State], Edit], *, ta
         Conflict: the flag is not the one that `If-Match` names.
     """
     flag_id = path_id(request, "flagID")
+    before: Flag | None = None
 
     def decide(state: State) -> list[Edit]:
-        flag = find_flag(state.snapshot, flag_id)
-        check_match(request, flag)
-        return [edit(flag, state)]
+        nonlocal before
+        before = find_flag(state.snapshot, flag_id)
+        check_match(request, before)
+        return [edit(before, state)]
 
     (flag,) = await services(request).editor.edit(actor(request), decide, tag=tag)
+    warn(request, lint_edit(before, flag))
     return flag
+
+
+def warn(request: Request, findings: Iterable[Finding]) -> None:
+    """Note warnings for the answer's header; they never refuse anything."""
+    request.scope["state"][WARNINGS] = tuple(findings)
 
 
 async def edit_segment(request: Request, edit: Callable[[Flag, int, State], Edit]) -> Flag:
