@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx2
+from compat.responses import check
 
 from flagent.server.run import Server
 from flagent.server.services import Services
@@ -41,7 +42,9 @@ class LiveServer:
     def __enter__(self) -> Self:
         self._thread.start()
         self.url, self._loop = self._started.result(_LIMIT)
-        self.http = httpx2.Client(base_url=f"{self.url}/api/v1", timeout=_LIMIT, trust_env=False)
+        self.http = httpx2.Client(
+            base_url=f"{self.url}/api/v1", timeout=_LIMIT, trust_env=False, event_hooks={"response": [check]}
+        )
         return self
 
     def __exit__(

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx2
+from compat.responses import check
 from live import LiveServer
 
 from flagent.core.changes import Change
@@ -21,7 +22,7 @@ class Rest:
 
     def __init__(self, server: LiveServer) -> None:
         self.server = server
-        self._client = httpx2.Client(base_url=f"{server.url}/api/v1", timeout=10)
+        self._client = httpx2.Client(base_url=f"{server.url}/api/v1", timeout=10, event_hooks={"response": [check]})
 
     def __enter__(self) -> Self:
         return self

@@ -110,7 +110,7 @@ class TestTags:
 
         assert (answer.status_code, answer.content) == (304, b"")
         assert answer.headers["etag"] == tag
-        assert answer.headers["vary"] == "Accept-Encoding"
+        assert answer.headers["vary"] == "Accept-Encoding, Origin"
 
     def test_after_a_change_it_is(self, server: LiveServer) -> None:
         tag = server.http.get(PATH, headers=IDENTITY).headers["etag"]
@@ -148,7 +148,7 @@ class TestCompression:
         assert "content-encoding" not in plain.headers
         assert compressed.headers["content-encoding"] == "gzip"
         assert compressed.content == plain.content
-        assert {answer.headers["vary"] for answer in (plain, compressed)} == {"Accept-Encoding"}
+        assert {answer.headers["vary"] for answer in (plain, compressed)} == {"Accept-Encoding, Origin"}
 
     @pytest.mark.parametrize(
         ("accepted", "expected"),

@@ -184,8 +184,8 @@ def _patterns(constraint: Constraint) -> Iterator[tuple[str, str]]:
         yield (
             "unanchored-pattern",
             (
-                f"pattern {value!r} matches any part of a value here, but Flagent's server and Kotlin clients want it to "
-                f"match the whole; write ^(?:{value})$ for the whole, or ^.*(?:{value}).*$ for a part"
+                f"pattern {value!r} matches any part of a value here, but Flagent's server and Kotlin clients want it "
+                f"to match the whole; write ^(?:{value})$ for the whole, or ^.*(?:{value}).*$ for a part"
             ),
         )
     if _DIALECT.search(value):
@@ -225,17 +225,15 @@ def _missing_properties(constraint: Constraint) -> Iterator[tuple[str, str]]:
     if operator in _NEGATIVE:
         yield (
             "missing-property",
-            (
-                f"{operator} is false here for entities without {name!r}, but true in Flagent's Go client; always send it"
-            ),
+            (f"{operator} is false here for entities without {name!r}, but true in Flagent's Go client: always send"),
         )
     limit = number(constraint.value)
     if operator in _HOLDS_FOR_ZERO and limit is not None and _HOLDS_FOR_ZERO[operator](limit):
         yield (
             "missing-property",
             (
-                f"{operator} {constraint.value} is false here for entities without {name!r}, but Flagent's Go client takes "
-                "them for 0, for which it is true; always send it"
+                f"{operator} {constraint.value} is false here for entities without {name!r}, but Flagent's Go client "
+                "takes them for 0, for which it is true; always send it"
             ),
         )
 
@@ -248,7 +246,7 @@ def _numbers(constraint: Constraint) -> Iterator[tuple[str, str]]:
         yield (
             "number-as-text",
             (
-                f"{constraint.operator} {value!r}: clients write large numbers and fractions differently as text (1e+06); "
+                f"{constraint.operator} {value!r}: clients write large numbers and fractions differently (1e+06); "
                 "let the application send texts, or compare with LT, LTE, GT or GTE"
             ),
         )

@@ -52,7 +52,6 @@ class App:
         self.services: Services | None = None
         self._resources = AsyncExitStack()
         self._hot: dict[str, ASGIApp] = {}
-        # Free for requests that come from no web page.
         self._entry = cross_origin(self._answer, settings)
         self._framework = Starlette(routes=ROUTES, exception_handlers=exception_handlers, lifespan=self._lifespan)
 
@@ -63,7 +62,9 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        await self._entry(scope, receive, send)
+        # Streams are never cached, so only those of web pages have to pass what would cost each of their events.
+        direct = scope["type"] == "http" and scope["path"] in streams.PATHS and not asgi.header(scope, b"origin")
+        await (self._answer if direct else self._entry)(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
