@@ -4,22 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from live import LiveServer
+from postgres import Cluster, found_or_started
 
 from flagent.server.settings import Settings
 
 
 @pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[Callable[..., LiveServer]]:
+def engine(request: pytest.FixtureRequest) -> str:
+    """Which database; modules that run on both say so in `tests/server/conftest.py`."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server of this test process, or of the machine."""
+    with found_or_started() as started:
+        yield started
+
+
+@pytest.fixture
+def new_database(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], str]:
+    """A function that returns the URL of an empty database."""
+    numbers = count()
+    if engine == "sqlite":
+        return lambda: f"sqlite:///{tmp_path / f'flagent{next(numbers) or str()}.db'}"
+    return request.getfixturevalue("cluster").new_database  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[], str]) -> str:
+    """The URL of an empty database."""
+    return new_database()
+
+
+@pytest.fixture
+def start_server(database_url: str) -> Iterator[Callable[..., LiveServer]]:
     """A function that starts a server with the settings it is given; by default on a database of this test."""
     with ExitStack() as stack:
 
         def start(**settings: Any) -> LiveServer:
-            values = {"port": 0, "database_url": f"sqlite:///{tmp_path / 'flagent.db'}", **settings}
+            values = {"port": 0, "database_url": database_url, **settings}
             return stack.enter_context(LiveServer(Settings(**values)))
 
         yield start

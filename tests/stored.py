@@ -17,9 +17,11 @@ from flagent.server.storage import Storage, Stored, open_storage
 T = TypeVar("T")
 
 
-def with_storage(path: Path, use: Callable[[Storage], Awaitable[T]]) -> T:
+def with_storage(where: Path | str, use: Callable[[Storage], Awaitable[T]]) -> T:
+    """Open the storage at a URL, or in the file of that path, and use it."""
+
     async def run() -> T:
-        storage = open_storage(f"sqlite:///{path}")
+        storage = open_storage(where if isinstance(where, str) else f"sqlite:///{where}")
         try:
             await storage.open()
             return await use(storage)

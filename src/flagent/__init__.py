@@ -1,7 +1,5 @@
 """Real-time feature flags for Python: everything that applications use, and nothing else."""
 
-__version__ = "0.1.0"
-
 from .client import (
     AsyncFlagentClient,
     AsyncOfflineManager,
@@ -38,6 +36,7 @@ from .errors import (
     StreamBroken,
     TransportError,
 )
+from .version import __version__
 from .wire.events import FlagEvent
 
 __all__ = [

@@ -8,6 +8,25 @@ import pytest
 from live import LiveServer
 from rest import Rest
 
+#: What runs on both engines; the rest never gets as far as a database, or is about one of them.
+_ON_BOTH = (
+    "test_access",
+    "test_editor",
+    "test_imports",
+    "test_rest_",
+    "test_sqlite_export",
+    "test_storage",
+    "test_tail",
+    "test_warnings",
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of some modules on both engines."""
+    module = metafunc.module.__name__.rpartition(".")[2]
+    if "engine" in metafunc.fixturenames and module.startswith(_ON_BOTH):
+        metafunc.parametrize("engine", ["sqlite", "postgresql"], indirect=True)
+
 
 @pytest.fixture
 def rest(live_server: LiveServer) -> Iterator[Rest]:

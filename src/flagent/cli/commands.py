@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from .. import __version__
 from ..errors import ConfigurationError, FlagentError
+from ..version import __version__
 from .demo import demo
 from .evaluate import evaluate
 from .invalid import InvalidInput

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import signal
@@ -42,6 +43,8 @@ def demo(seconds: float | None, as_json: bool, port: int) -> None:
     with server_extra():
         from .local_server import LocalServer
 
+    # Whoever follows a demonstration need not be warned that it is open to everybody on this machine.
+    logging.getLogger("flagent").setLevel(logging.ERROR)
     report = _Report(as_json)
     with ExitStack() as stack:
         stop = stack.enter_context(_signals())
@@ -130,7 +133,7 @@ class _Report:
             return
         outcome = f"MISSED, not seen for {_PATIENCE:g} s" if delay is None else f"{_ms(delay):7.2f} ms"
         request = f"PUT …/{step.path.rpartition('/')[2]}"
-        click.echo(f"{time.strftime('%H:%M:%S')}  {request:<18}  {step.variant_key or 'off':<6} {outcome}")
+        click.echo(f"{time.strftime('%H:%M:%S')}  {request:<19}  {step.variant_key or 'off':<6} {outcome}")
 
     def summary(self) -> None:
         """Sum up, as the last line."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +35,8 @@ def watch(url: str, keys: tuple[str, ...], api_key: str | None, as_json: bool) -
 
     A connection that is lost, or that can't be made yet, is tried again. Ctrl+C ends it with exit code 0.
     """
+    # The screen tells of the connection, in the same words.
+    logging.getLogger("flagent").addHandler(logging.NullHandler())
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_watch(url, keys, api_key, _Screen(url, as_json)))
 
@@ -47,13 +50,16 @@ async def _watch(url: str, keys: tuple[str, ...], api_key: str | None, screen: _
         await stream.connect(keys, timeout=0)
         events = stream.events()
         following = asyncio.ensure_future(anext(events))
-        while True:
-            done, _ = await asyncio.wait([following], timeout=_LOOK_EVERY)
-            if screen.state(stream):
-                screen.learn(await _flags(client))
-            if done:
-                screen.event(following.result())
-                following = asyncio.ensure_future(anext(events))
+        try:
+            while True:
+                done, _ = await asyncio.wait([following], timeout=_LOOK_EVERY)
+                if screen.state(stream):
+                    screen.learn(await _flags(client))
+                if done:
+                    screen.event(following.result())
+                    following = asyncio.ensure_future(anext(events))
+        finally:
+            following.cancel()
 
 
 async def _flags(client: AsyncFlagentClient) -> Iterable[Flag]:
@@ -121,10 +127,9 @@ class _Screen:
         if event.flag is not None:
             self._flags[event.flag.id] = event.flag
         known = old is not None or event.type is EventType.FLAG_CREATED
-        if deleted or (known and event.flag is not None):
-            return differences(old, event.flag)
-        # A Flagent server does not say what the flag is now.
-        return [event.message]
+        # A Flagent server does not say what the flag is now; and a change that led back, or that was known, is none.
+        shown = differences(old, event.flag) if deleted or (known and event.flag is not None) else []
+        return shown or [event.message]
 
     def _line(self, document: dict[str, Any]) -> None:
         click.echo(msgspec.json.encode({"time": _iso(_now()), **document}).decode())

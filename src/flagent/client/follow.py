@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from ..core.changes import Change, Cursor, Delta
 from ..errors import Diverged, FlagentError, Refused, StreamBroken, TransportError
@@ -26,7 +26,7 @@ _log = logging.getLogger("flagent.client")
 
 #: Least seconds that reading waits: what has arrived while the receiver was busy must not count as late.
 _GRACE = 0.05
-_MAX_FAULT_DELAY = 30.0
+_LONGEST_DELAY = 30.0
 
 
 class Receiver(Protocol):
@@ -128,29 +128,31 @@ class Follower:
     async def run(self) -> None:
         """Follow the stream, until cancelled or giving up is due."""
         while not self.ended:
+            self.retry_at = None
+            error = await self._connection()
             try:
-                await self._once()
-            except Exception as exc:  # noqa: BLE001
-                # A bug, ours or of a library: it costs this connection, and never the loop.
-                _log.exception("following the stream failed as it never should")
-                self._lost(StreamBroken(f"internal error: {exc!r}", kind="protocol"), _MAX_FAULT_DELAY)
-                await asyncio.sleep(_MAX_FAULT_DELAY)
+                delay = self.feed.closed(time.monotonic(), error)
+                self._lost(error, delay)
+            except Exception:  # noqa: BLE001 - nothing may end the loop
+                _log.exception("the end of a stream could not be dealt with")
+                delay = _LONGEST_DELAY
+            if not self.ended:
+                await asyncio.sleep(delay)
 
-    async def _once(self) -> None:
-        """Make a connection, serve it until it ends, and wait as long as is due afterwards."""
-        self.retry_at = None
+    async def _connection(self) -> FlagentError:
+        """Serve one connection, and return why it ended."""
         try:
             await self._serve()
         except FlagentError as exc:
-            delay = self.feed.closed(time.monotonic(), exc)
-            self._lost(exc, delay)
+            return exc
+        except Exception as exc:  # noqa: BLE001 - a bug, ours or of a library: it costs this connection only
+            _log.exception("following the stream failed as it never should")
+            return StreamBroken(f"internal error: {exc!r}", kind="protocol")
         finally:
             # Also when it is cancelled: nobody must take a stream for live that is not served.
             self._not_live()
-        if not self.ended:
-            await asyncio.sleep(delay)
 
-    async def _serve(self) -> None:
+    async def _serve(self) -> NoReturn:
         stream = await self._open()
         try:
             while True:

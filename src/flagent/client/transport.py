@@ -13,8 +13,8 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from .. import __version__
 from ..errors import ConfigurationError, DecodeError, FlagentError, HTTPStatusError
+from ..version import __version__
 from ..wire.backoff import parse_retry_after
 from .config import ClientSettings
 from .failures import transport_error

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ... import __version__
+from ...version import __version__
 from ..metrics import CONTENT_TYPE
 from . import answers
 from .writing import services

@@ -7,14 +7,22 @@ from sqlalchemy.exc import ArgumentError
 
 from ...errors import ConfigurationError
 from .log import Stored
+from .postgresql import Postgresql
 from .sqlite import Sqlite
 from .storage import Storage
 
 __all__ = ["Storage", "Stored", "open_storage"]
 
 
+_ENGINES: dict[str, type[Sqlite | Postgresql]] = {
+    "sqlite": Sqlite,
+    "postgresql": Postgresql,
+    "postgres": Postgresql,
+}
+
+
 def open_storage(url: str) -> Storage:
-    """Return the storage at a database URL, such as `sqlite:////var/lib/flagent/flagent.db`; `open` connects.
+    """Return the storage at a database URL, `sqlite:///<path>` or `postgresql://<host>/<name>`; `open` connects.
 
     Raises:
         ConfigurationError: the URL is none, or names an engine that is not supported.
@@ -24,6 +32,8 @@ def open_storage(url: str) -> Storage:
     except (ArgumentError, ValueError):
         # The library's message repeats the URL, and with it a password.
         raise ConfigurationError("database URL: can't be read, write sqlite:///flagent.db") from None
-    if parsed.drivername != "sqlite":
-        raise ConfigurationError(f"database URL: scheme {parsed.drivername!r} is not supported, use 'sqlite'")
-    return Storage(Sqlite(parsed))
+    engine = _ENGINES.get(parsed.drivername)
+    if engine is None:
+        known = ", ".join(_ENGINES)
+        raise ConfigurationError(f"database URL: scheme {parsed.drivername!r} is not supported, use one of {known}")
+    return Storage(engine(parsed))

@@ -25,14 +25,13 @@ from ..keys import Key, KeyKind
 from . import api_keys, archive, log
 from .log import Stored
 from .migrate import migrate
+from .postgresql import Postgresql
 from .sqlite import Sqlite
 
 _T = TypeVar("_T")
 
 #: Threads, and connections, for reading.
 _READERS = 2
-#: Seconds between two looks for commits of other processes.
-_WATCH_INTERVAL = 0.25
 #: Most changes that one read returns.
 PAGE = 1000
 _BUGS = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
@@ -45,7 +44,7 @@ class Storage:
         wake: set when there may be new changes to read; the tail clears it before it looks.
     """
 
-    def __init__(self, database: Sqlite) -> None:
+    def __init__(self, database: Sqlite | Postgresql) -> None:
         self.wake = asyncio.Event()
         self._database = database
         self._writer = database.writer()
@@ -53,6 +52,8 @@ class Storage:
         self._watch = database.watch(self._reader)
         self._writing = ThreadPoolExecutor(1, "flagent-write")
         self._reading = ThreadPoolExecutor(_READERS, "flagent-read")
+        self._watching = ThreadPoolExecutor(1, "flagent-watch")
+        self._look: asyncio.Future[bool] | None = None
         self._epoch = ""
         # The last changes that were written here: the tail, which asks for them at once, need not decode them again.
         self._fresh: Sequence[Change] = ()
@@ -66,7 +67,7 @@ class Storage:
             StorageUnavailable: it does not answer.
         """
         await self._run(self._writing, self._database.check)
-        self._epoch = await self._write(partial(_prepare, epoch=secrets.token_hex(8)))
+        self._epoch = await self._write(partial(_prepare, database=self._database, epoch=secrets.token_hex(8)))
 
     async def close(self) -> None:
         """Wait for what is running and close all connections; nothing can be asked afterwards."""
@@ -86,7 +87,7 @@ class Storage:
             Conflict: another writer took the revision; nothing was written.
             StorageUnavailable: nothing was written.
         """
-        await self._write(partial(log.append, epoch=self._epoch, changes=changes, ids=ids))
+        await self._write(partial(self._append, changes=changes, ids=ids))
         self._fresh = changes
         self.wake.set()
 
@@ -101,13 +102,19 @@ class Storage:
 
         There is no timeout: the tail of the log has nothing else to do.
         """
-        while not self.wake.is_set():
-            try:
-                async with asyncio.timeout(_WATCH_INTERVAL):
-                    await self.wake.wait()
-            except TimeoutError:
-                if await self._run(self._reading, self._watch.changed):
-                    return
+        own = asyncio.ensure_future(self.wake.wait())
+        try:
+            while not own.done():
+                if self._look is None:
+                    # Goes on in its thread when an own commit comes first, and is taken up again next time.
+                    self._look = asyncio.ensure_future(self._run(self._watching, self._watch.changed))
+                await asyncio.wait((own, self._look), return_when=asyncio.FIRST_COMPLETED)
+                if self._look.done():
+                    look, self._look = self._look, None
+                    if look.result():
+                        return
+        finally:
+            own.cancel()
 
     async def deleted_flags(self) -> list[Flag]:
         """Return all flags that can be restored, as they were."""
@@ -172,15 +179,21 @@ class Storage:
             raise Closed("the storage was closed")
         return await asyncio.get_running_loop().run_in_executor(executor, partial(_mapped, call))
 
+    def _append(self, connection: sa.Connection, changes: Sequence[Change], ids: Ids) -> None:
+        log.append(connection, self._epoch, changes, ids)
+        self._database.announce(connection)
+
     def _dispose(self) -> None:
         self._writing.shutdown()
         self._reading.shutdown()
+        self._watching.shutdown()
         self._watch.close()
         self._reader.dispose()
         self._writer.dispose()
 
 
-def _prepare(connection: sa.Connection, epoch: str) -> str:
+def _prepare(connection: sa.Connection, database: Sqlite | Postgresql, epoch: str) -> str:
+    database.lock_schema(connection)
     migrate(connection)
     return log.create_head(connection, epoch)
 

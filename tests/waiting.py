@@ -1,0 +1,33 @@
+"""Waiting for a condition, with a limit: what tests do instead of sleeping."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+LIMIT = 8.0
+_STEP = 0.002
+
+
+def until(condition: Callable[[], object], limit: float = LIMIT) -> None:
+    """Return once the condition is true."""
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, f"it did not happen within {limit:g} s"
+        time.sleep(_STEP)
+
+
+async def until_async(condition: Callable[[], object], limit: float = LIMIT) -> None:
+    """Return once the condition is true, letting others work on the event loop meanwhile."""
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, f"it did not happen within {limit:g} s"
+        await asyncio.sleep(_STEP)
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Return how long an action takes."""
+    start = time.monotonic()
+    action()
+    return time.monotonic() - start
