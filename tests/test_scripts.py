@@ -204,7 +204,7 @@ def test_check_runs_every_check_and_says_which_failed(project: Project) -> None:
 
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == "failed: [ruff check]"
-    assert project.calls("mypy") + project.calls("lint-imports") == ["mypy ", "lint-imports "]
+    assert project.calls("mypy") + project.calls("lint-imports") == ["mypy ", "lint-imports --no-logo"]
 
 
 def test_check_succeeds_when_all_do(project: Project) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from . import flags, health, history, imports, keys, segments, tags, variants
+from . import docs, flags, health, history, imports, keys, segments, tags, variants
 
 #: `history` first: its paths would be taken for flag ids.
 ROUTES: list[BaseRoute] = [
+    *docs.routes,
     *health.routes,
     *history.routes,
     *flags.routes,
