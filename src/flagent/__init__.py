@@ -1,86 +1,84 @@
-"""Real-time feature flags for Python: everything that applications use, and nothing else."""
+"""Real-time feature flags for Python: everything that applications use, and nothing else.
 
-from .client import (
-    AsyncFlagentClient,
-    AsyncOfflineManager,
-    AsyncSSEClient,
-    ConnectionState,
-    EvalRequest,
-    FlagentClient,
-    OfflineConfig,
-    OfflineManager,
-    SSEClient,
-    SSEConfig,
-    State,
-    Status,
-    connect,
-    connect_async,
-)
-from .core.changes import EventType, Snapshot
-from .core.model import Constraint, Distribution, Entity, Flag, Segment, Tag, Variant
-from .core.results import EvalResult, Reason, SegmentLog
-from .errors import (
-    Closed,
-    ConfigurationError,
-    Conflict,
-    DecodeError,
-    Diverged,
-    EventTooLarge,
-    FlagentError,
-    HTTPStatusError,
-    InvalidFlag,
-    NotFound,
-    NotReady,
-    Refused,
-    StorageUnavailable,
-    StreamBroken,
-    TransportError,
-)
-from .version import __version__
-from .wire.events import FlagEvent
+The names are imported when they are first used: `import flagent` costs next to nothing, and the
+server and the command line do not load the SDK.
+"""
 
-__all__ = [
-    "AsyncFlagentClient",
-    "AsyncOfflineManager",
-    "AsyncSSEClient",
-    "Closed",
-    "ConfigurationError",
-    "Conflict",
-    "ConnectionState",
-    "Constraint",
-    "DecodeError",
-    "Distribution",
-    "Diverged",
-    "Entity",
-    "EvalRequest",
-    "EvalResult",
-    "EventTooLarge",
-    "EventType",
-    "Flag",
-    "FlagEvent",
-    "FlagentClient",
-    "FlagentError",
-    "HTTPStatusError",
-    "InvalidFlag",
-    "NotFound",
-    "NotReady",
-    "OfflineConfig",
-    "OfflineManager",
-    "Reason",
-    "Refused",
-    "SSEClient",
-    "SSEConfig",
-    "Segment",
-    "SegmentLog",
-    "Snapshot",
-    "State",
-    "Status",
-    "StorageUnavailable",
-    "StreamBroken",
-    "Tag",
-    "TransportError",
-    "Variant",
-    "__version__",
-    "connect",
-    "connect_async",
-]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from .client import AsyncFlagentClient as AsyncFlagentClient
+    from .client import AsyncOfflineManager as AsyncOfflineManager
+    from .client import AsyncSSEClient as AsyncSSEClient
+    from .client import ConnectionState as ConnectionState
+    from .client import EvalRequest as EvalRequest
+    from .client import FlagentClient as FlagentClient
+    from .client import OfflineConfig as OfflineConfig
+    from .client import OfflineManager as OfflineManager
+    from .client import SSEClient as SSEClient
+    from .client import SSEConfig as SSEConfig
+    from .client import State as State
+    from .client import Status as Status
+    from .client import connect as connect
+    from .client import connect_async as connect_async
+    from .core.changes import EventType as EventType
+    from .core.changes import Snapshot as Snapshot
+    from .core.model import Constraint as Constraint
+    from .core.model import Distribution as Distribution
+    from .core.model import Entity as Entity
+    from .core.model import Flag as Flag
+    from .core.model import Segment as Segment
+    from .core.model import Tag as Tag
+    from .core.model import Variant as Variant
+    from .core.results import EvalResult as EvalResult
+    from .core.results import Reason as Reason
+    from .core.results import SegmentLog as SegmentLog
+    from .errors import Closed as Closed
+    from .errors import ConfigurationError as ConfigurationError
+    from .errors import Conflict as Conflict
+    from .errors import DecodeError as DecodeError
+    from .errors import Diverged as Diverged
+    from .errors import EventTooLarge as EventTooLarge
+    from .errors import FlagentError as FlagentError
+    from .errors import HTTPStatusError as HTTPStatusError
+    from .errors import InvalidFlag as InvalidFlag
+    from .errors import NotFound as NotFound
+    from .errors import NotReady as NotReady
+    from .errors import Refused as Refused
+    from .errors import StorageUnavailable as StorageUnavailable
+    from .errors import StreamBroken as StreamBroken
+    from .errors import TransportError as TransportError
+    from .wire.events import FlagEvent as FlagEvent
+
+_NAMES = {
+    "client": "AsyncFlagentClient AsyncOfflineManager AsyncSSEClient ConnectionState EvalRequest FlagentClient "
+    "OfflineConfig OfflineManager SSEClient SSEConfig State Status connect connect_async",
+    "core.changes": "EventType Snapshot",
+    "core.model": "Constraint Distribution Entity Flag Segment Tag Variant",
+    "core.results": "EvalResult Reason SegmentLog",
+    "errors": "Closed ConfigurationError Conflict DecodeError Diverged EventTooLarge FlagentError HTTPStatusError "
+    "InvalidFlag NotFound NotReady Refused StorageUnavailable StreamBroken TransportError",
+    "wire.events": "FlagEvent",
+}
+#: The module of each public name.
+_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{home}", __name__), name)
+    # Found without this function from now on.
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
+
+__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 - the names are those above

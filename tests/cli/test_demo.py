@@ -70,6 +70,14 @@ def test_port_that_is_taken_is_said_and_another_one_used() -> None:
     assert not json.loads(output.splitlines()[0])["server"].endswith(f":{port}")
 
 
+def test_proxy_of_the_environment_is_not_asked_for_the_local_server() -> None:
+    proxy = "http://127.0.0.1:9"
+
+    code, _, errors = run("demo", "--seconds", 0.1, "--port", 0, environ={"HTTP_PROXY": proxy, "http_proxy": proxy})
+
+    assert (code, errors) == (0, "")
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "soon"])
 def test_time_that_can_not_be_used_is_named(seconds: str) -> None:
     code, _, errors = run("demo", "--seconds", seconds)

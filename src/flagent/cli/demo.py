@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import shutil
 import signal
 import sys
@@ -41,10 +42,12 @@ def demo(seconds: float | None, as_json: bool, port: int) -> None:
     with 1 if a change was missed.
     """
     with server_extra():
-        from .local_server import LocalServer
+        from .local_server import LOCALHOST, LocalServer
 
     # Whoever follows a demonstration need not be warned that it is open to everybody on this machine.
     logging.getLogger("flagent").setLevel(logging.ERROR)
+    # A proxy, which the SDK would obey, can't reach this machine's own address.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = LOCALHOST
     report = _Report(as_json)
     with ExitStack() as stack:
         stop = stack.enter_context(_signals())

@@ -12,7 +12,7 @@ from ..errors import ConfigurationError
 from ..server.run import Server, bind
 from ..server.settings import Settings
 
-_HOST = "127.0.0.1"
+LOCALHOST = "127.0.0.1"
 #: Seconds; a start takes a tenth of one, an end at most as long as the requests in progress.
 _LIMIT = 30.0
 
@@ -36,12 +36,12 @@ class LocalServer:
         with ExitStack() as stack:
             folder = stack.enter_context(TemporaryDirectory(prefix="flagent-demo-"))
             try:
-                listening = stack.enter_context(bind(_HOST, self._port))
+                listening = stack.enter_context(bind(LOCALHOST, self._port))
             except ConfigurationError:
-                listening = stack.enter_context(bind(_HOST, 0))
+                listening = stack.enter_context(bind(LOCALHOST, 0))
             ready: Future[str] = Future()
             server = Server(
-                Settings(host=_HOST, database_url=f"sqlite:///{folder}/flags.db"), on_ready=ready.set_result
+                Settings(host=LOCALHOST, database_url=f"sqlite:///{folder}/flags.db"), on_ready=ready.set_result
             )
 
             def run() -> None:

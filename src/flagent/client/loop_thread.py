@@ -47,6 +47,8 @@ class LoopThread:
         self._in_child = weakref.WeakMethod(in_child)
         self._closed = False
         self._begin_anew()
+        # Before anything else can happen: a fork may come while another thread has the lock.
+        _threads.add(self)
 
     def _begin_anew(self) -> None:
         # Guards the three below, for the time that it takes to read or replace them. Reentrant, because
@@ -150,17 +152,16 @@ class LoopThread:
                 thread = threading.Thread(target=_run, args=(loop,), name=self._name, daemon=True)
                 thread.start()
                 self._loop, self._thread = loop, thread
-                _started.add(self)
             return self._loop
 
 
 #: Which objects a fork concerns, and the loops that children must not touch: nothing else can tell the hook.
-_started: weakref.WeakSet[LoopThread] = weakref.WeakSet()
+_threads: weakref.WeakSet[LoopThread] = weakref.WeakSet()
 _parents_loops: list[object] = []
 
 
 def _after_fork_in_child() -> None:
-    for each in list(_started):
+    for each in list(_threads):
         each.after_fork()
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ConfigurationError, DecodeError, FlagentError, HTTPStatusError
@@ -200,8 +202,23 @@ class Transport:
 
 
 def load_library() -> None:
-    """Import the HTTP library now: an import that is going on in another thread would not survive a fork."""
-    import httpx2  # noqa: F401
+    """Import all that connections will need, in this thread.
+
+    A fork may come at any time, and a module that another thread was just importing can never be
+    imported in the child.
+    """
+    with _importing:
+        # The other two are what httpx2 imports at the first connection.
+        for module in ("httpx2", "httpcore2", "anyio._backends._asyncio"):
+            import_module(module)
+
+
+# A fork waits for the import, which happens once. Reentrant: a module may fork while it is imported.
+_importing = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release
+    )
 
 
 def _make_client(settings: ClientSettings) -> httpx2.AsyncClient:

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 #: Statuses that only a change of key, address or configuration cures: asked again seldom, but for ever.
 SLOW_STATUSES = frozenset({204, 401, 403, 404, 405, 410})
 
-#: Seconds between tries in the slow regime: the first, and the longest.
+#: Seconds between tries in the slow regime: the shortest wait, and the longest.
 SLOW_BASE = 60.0
 SLOW_CAP = 900.0
 
@@ -65,8 +65,8 @@ class Backoff:
         doublings = min(self.failures, _MAX_DOUBLINGS)
         self.failures += 1
         if slow:
-            # Never less than half: a refused client has nothing to gain from luck.
-            delay = min(SLOW_CAP, SLOW_BASE * 2.0**doublings) * (0.5 + self._random() / 2)
+            # Never less than half, and half of twice the base is the base: luck would not help a refused client.
+            delay = min(SLOW_CAP, 2 * SLOW_BASE * 2.0**doublings) * (0.5 + self._random() / 2)
         else:
             delay = min(self._max_delay, self._base_delay * 2.0**doublings) * self._random()
         if asked is None:
@@ -94,7 +94,7 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
         return min(float(text), MAX_ASKED)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -6,42 +6,51 @@ there as null, and leaves members out; the clients generated from its API descri
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-_T = TypeVar("_T")
+from ..core.model import Flag
 
 _SPELLINGS = {"flagId": "flagID", "segmentId": "segmentID", "variantId": "variantID", "snapshotId": "snapshotID"}
 #: Members whose null means that they are not there; elsewhere null is a value of its own.
-_NOT_NULL = frozenset({"description", "segments", "variants", "tags", "constraints", "distributions", "snapshotID"})
+_NOT_NULL = ("description", "snapshotID")
 #: The lists that hold parts of a flag; whatever else is inside a flag is its user's own.
 _PARTS = ("segments", "constraints", "distributions", "variants", "tags")
 
 
-def normalised(body: bytes, type_: type[_T]) -> _T:
-    """Return the document of this type that `body` holds in a Flagent server's spelling.
+_decode = msgspec.json.Decoder().decode
+
+
+def read_flag(body: msgspec.Raw) -> Flag:
+    """Return the flag that a Flagent server spells.
+
+    One flag at a time, and not the whole export: the dictionaries of all flags together would keep
+    the garbage collector busy for most of the time.
 
     Raises:
-        ValueError: it is no such document.
+        msgspec.DecodeError: it is none.
     """
-    document = msgspec.json.decode(body)
-    if isinstance(document, dict) and isinstance(document.get("flags"), list):
-        document["flags"] = [_flag_part(flag) for flag in document["flags"]]
-    return msgspec.convert(document, type_)
+    return msgspec.convert(_respelled(_decode(body)), Flag)
 
 
-def _flag_part(part: Any) -> Any:
+def _respelled(part: Any) -> Any:
+    """Put a flag or a part of one, which nobody else has, into our words, and return it."""
     if not isinstance(part, dict):
         return part
-    members = {
-        _SPELLINGS.get(name, name): value
-        for name, value in part.items()
-        if not (value is None and _SPELLINGS.get(name, name) in _NOT_NULL)
-        # With both spellings there, ours counts.
-        and (name not in _SPELLINGS or _SPELLINGS[name] not in part)
-    }
+    for theirs, ours in _SPELLINGS.items():
+        if theirs in part:
+            # With both spellings there, ours counts.
+            part.setdefault(ours, part.pop(theirs))
+    for name in _NOT_NULL:
+        if name in part and part[name] is None:
+            del part[name]
     for name in _PARTS:
-        if isinstance(members.get(name), list):
-            members[name] = [_flag_part(each) for each in members[name]]
-    return members
+        if name not in part:
+            continue
+        if part[name] is None:
+            del part[name]
+        elif isinstance(part[name], list):
+            for each in part[name]:
+                _respelled(each)
+    return part

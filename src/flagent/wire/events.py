@@ -14,7 +14,7 @@ from msgspec import Struct
 from ..core.changes import Change, Cursor, Delta, EventType, digest_text
 from ..core.model import Flag, wire_name
 from ..errors import DecodeError
-from .views import decode_delta, parse_digest
+from .views import checked_text, decode_delta, parse_digest
 
 #: The version of the update protocol, told in `connected`.
 PROTOCOL = 1
@@ -205,13 +205,13 @@ def decode_event(type: str, data: bytes) -> Message | None:
     """
     try:
         if type in _CHANGES:
-            event = _decode_flag_event(data)
+            event = _decode_flag_event(checked_text(data))
             if event.type != type:
                 raise DecodeError(f"event {type}: its data says {event.type}")
             return event
         if type == "sync":
             return decode_delta(data)
         decoder = _decoders.get(type)
-        return None if decoder is None else decoder(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        return None if decoder is None else decoder(checked_text(data))
+    except (msgspec.DecodeError, RecursionError) as exc:
         raise DecodeError(f"event {type}: {exc}") from exc

@@ -18,15 +18,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
-from ..core.changes import Change, Cursor, Delta, EventType, FlagRef
-from ..core.model import Flag
-from ..errors import DecodeError, FlagentError, HTTPStatusError, Refused, StreamBroken
+from ..core.changes import Cursor
+from ..errors import DecodeError, FlagentError, HTTPStatusError, Refused, StreamBroken, TransportError
 from . import sse
-from .backoff import SLOW_STATUSES, Backoff
-from .events import PROTOCOL, Connected, FlagEvent, Goodbye, Heartbeat, Message, change_of, decode_event
-from .views import parse_digest
+from .backoff import MAX_ASKED, SLOW_STATUSES, Backoff
+from .events import PROTOCOL, Connected, Goodbye, Message, decode_event
+from .readers import EventReader, Reader, SnapshotReader, is_known
+from .updates import Checkpoint, NeedSnapshot, Update
+
+__all__ = ["Checkpoint", "Feed", "NeedSnapshot", "StreamRequest", "Update"]
 
 #: Seconds for the first event after the headers; a proxy that buffers is found out by it.
 HELLO_TIMEOUT = 10.0
@@ -47,22 +47,6 @@ class StreamRequest(NamedTuple):
     headers: dict[str, str]
 
 
-class NeedSnapshot(NamedTuple):
-    """The gap can't be bridged here: fetch the snapshot, then call `restarted`."""
-
-    reason: str
-
-
-class Checkpoint(NamedTuple):
-    """The server says what the digest is at a cursor; whoever holds another one has diverged."""
-
-    cursor: Cursor
-    digest: int
-
-
-Update = Change | Delta | FlagEvent | NeedSnapshot | Checkpoint
-
-
 class Feed:
     """The state of one follower.
 
@@ -79,6 +63,12 @@ class Feed:
         heartbeat: seconds between heartbeats, until the server says its own.
         max_event_bytes: limit on the size of an event.
         random: returns a number from 0 up to 1.
+
+    Attributes:
+        filtered: whether only some changes are asked for; digests can't be compared then.
+        live: whether this connection began with `connected`.
+        protocol: version of the update protocol; 0 for a plain Flagent server, None before `connected`.
+        failure: why this connection is of no use any more, or None.
     """
 
     def __init__(
@@ -96,14 +86,12 @@ class Feed:
         max_event_bytes: int = sse.MAX_EVENT_BYTES,
         random: Callable[[], float],
     ) -> None:
-        self.cursor = cursor
         self.filtered = bool(flag_keys or flag_ids or tags)
         self.live = False
         self.protocol: int | None = None
         self.failure: FlagentError | None = None
-        self.duplicates = 0
-        self.gaps = 0
-        self._events_only = events_only
+        kind = EventReader if events_only else SnapshotReader
+        self._reader: Reader = kind(cursor, filtered=self.filtered)
         self._query = (
             ("payload", "flag"),
             *(("flagKey", key) for key in flag_keys),
@@ -120,6 +108,21 @@ class Feed:
         self._bad_payloads = 0
         self._awaiting_snapshot = False
         self._held: deque[sse.Event] = deque()
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """How far the holder is; None for nothing."""
+        return self._reader.cursor
+
+    @property
+    def duplicates(self) -> int:
+        """How many updates were dropped because they were known already."""
+        return self._reader.duplicates
+
+    @property
+    def gaps(self) -> int:
+        """How often a holder of events alone missed something."""
+        return self._reader.gaps
 
     @property
     def attempt(self) -> int:
@@ -149,6 +152,7 @@ class Feed:
         self._parser = sse.Parser(max_event_bytes=self._max_event_bytes)
         self._held.clear()
         self._awaiting_snapshot = False
+        self.live = False
         self._goodbye = self.failure = self._opened_at = self.protocol = None
         self._seen_at = now
         if status in SLOW_STATUSES:
@@ -164,18 +168,18 @@ class Feed:
 
     def received(self, chunk: bytes, now: float) -> list[Update]:
         """Return the updates that `chunk` completes; afterwards look at `failure`."""
-        lines = self._parser.lines
+        signs = self._parser.signs_of_life
         try:
             self._held.extend(self._parser.feed(chunk))
         except DecodeError as exc:
-            self._fail(exc)
-        if self._parser.lines != lines:
+            self._reject(exc)
+        if self._parser.signs_of_life != signs:
             self._seen_at = now
         return self._proceed()
 
     def restarted(self, cursor: Cursor, now: float) -> list[Update]:
         """Say that the holder now has the snapshot of `cursor`; return the updates that waited for it."""
-        self.cursor = cursor
+        self._reader.cursor = cursor
         self._awaiting_snapshot = False
         self._bad_payloads = 0
         self._seen_at = max(self._seen_at, now)
@@ -183,29 +187,33 @@ class Feed:
 
     def moved(self, cursor: Cursor) -> None:
         """Say that the holder got to `cursor` by other means; older updates are duplicates from now on."""
-        self.cursor = self._later(cursor)
+        if not is_known(cursor, self.cursor):
+            self._reader.cursor = cursor
 
     def deadline(self) -> float:
         """Return the monotonic time at which the stream is dead unless something complete arrives before."""
         if not self.live:
-            return self._seen_at + HELLO_TIMEOUT
+            # Comments don't count here: a server that sends nothing else is none of ours.
+            return (self._seen_at if self._opened_at is None else self._opened_at) + HELLO_TIMEOUT
         return self._seen_at + (self._heartbeat * MISSED_HEARTBEATS if self.protocol else PLAIN_SILENCE)
 
     def closed(self, now: float, error: Exception | None = None) -> float:
         """Say that the connection is over, or was never made; return the seconds to wait before the next."""
-        if self._opened_at is not None:
-            self._backoff.healthy_for(now - self._opened_at if self.live else 0.0)
+        if self._opened_at is not None and self.live:
+            # A stream that died of silence was well until it fell silent.
+            self._backoff.healthy_for((now if now < self.deadline() else self._seen_at) - self._opened_at)
         self.live = False
         self._opened_at = None
         self._awaiting_snapshot = False
         self._held.clear()
         if self._goodbye is not None:
-            asked: float | None = self._goodbye.reconnect_after_ms / 1000
+            asked: float | None = _seconds(self._goodbye.reconnect_after_ms, 0.0, MAX_ASKED)
         else:
             asked = error.retry_after if isinstance(error, HTTPStatusError) else None
         retry_ms, self._parser.retry_ms = self._parser.retry_ms, None
+        hopeless = isinstance(error, Refused) or (isinstance(error, TransportError) and error.kind == "incompatible")
         return self._backoff.next_delay(
-            slow=isinstance(error, Refused), asked=asked, base_delay=None if retry_ms is None else retry_ms / 1000
+            slow=hopeless, asked=asked, base_delay=None if retry_ms is None else retry_ms / 1000
         )
 
     def _proceed(self) -> list[Update]:
@@ -217,146 +225,49 @@ class Feed:
                 if message is not None:
                     updates.extend(self._take(message))
             except DecodeError as exc:
-                self._bad_payloads += 1
-                self._fail(exc)
+                self._reject(exc)
             except StreamBroken as exc:
-                self._fail(exc)
+                self.failure = exc
         return updates
 
-    def _fail(self, error: FlagentError) -> None:
-        if self.failure is None:
-            self.failure = error
+    def _reject(self, error: DecodeError) -> None:
+        self._bad_payloads += 1
+        self.failure = error
 
     def _take(self, message: Message) -> list[Update]:
         if isinstance(message, Connected):
-            return self._take_connected(message)
-        if not self.live:
+            updates = self._take_connected(message)
+        elif not self.live:
             raise StreamBroken("the stream does not begin with `connected`", kind="protocol")
-        if isinstance(message, Goodbye):
+        elif isinstance(message, Goodbye):
             self._goodbye = message
             raise StreamBroken(f"the server said goodbye: {message.reason}", kind="goodbye")
-        if isinstance(message, FlagEvent):
-            return self._take_event(message)
-        if isinstance(message, Delta):
-            return self._take_delta(message)
-        if isinstance(message, Heartbeat):
-            return self._take_heartbeat(message)
-        # A holder of events alone has learned of the gap from `connected`; and a snapshot that was
-        # fetched since, because `connected` asked for it, has answered this already.
-        asked, held = Cursor.parse(message.revision), self._held_cursor()
-        answered = asked is not None and asked.epoch == held.epoch and asked.revision <= held.revision
-        return [] if self._events_only or answered else self._need_snapshot(message.reason or "resync")
+        else:
+            updates = self._reader.take(message)
+        for update in updates:
+            if isinstance(update, NeedSnapshot):
+                self._awaiting_snapshot = True
+            elif not isinstance(update, Checkpoint):
+                self._bad_payloads = 0
+        return updates
 
     def _take_connected(self, message: Connected) -> list[Update]:
         if message.protocol is not None and message.protocol > PROTOCOL:
             raise StreamBroken(
-                f"the server speaks protocol {message.protocol}, this client {PROTOCOL}", kind="protocol"
+                f"the server speaks protocol {message.protocol}, this client {PROTOCOL}", kind="incompatible"
             )
         self.live = True
         self.protocol = message.protocol or 0
         if message.heartbeat_ms is not None:
-            self._heartbeat = min(max(message.heartbeat_ms / 1000, _MIN_HEARTBEAT), _MAX_HEARTBEAT)
-        if self._events_only:
-            return self._begin_events(message)
-        if not self.protocol:
-            # A plain Flagent server never says what was missed: every connection begins with a refresh.
-            return self._need_snapshot("connected to a plain Flagent server")
-        if self.cursor is None or message.resume in (None, "none", "resync"):
-            return self._need_snapshot("start" if self.cursor is None else "resync")
-        if self._bad_payloads >= MAX_BAD_PAYLOADS:
-            return self._need_snapshot("quarantine")
-        return self._checkpoint(Cursor.parse(message.revision), message.digest) if message.resume == "current" else []
-
-    def _take_event(self, event: FlagEvent) -> list[Update]:
-        if self._events_only or not self.protocol:
-            return self._pass_on(event)
-        following = change_of(event)
-        if following is None:
-            raise DecodeError(f"event {event.type}: it names no flag or no revision")
-        cursor, change = following
-        held = self._held_cursor()
-        if cursor.epoch == held.epoch and cursor.revision <= held.revision:
-            self.duplicates += 1
-            return self._checkpoint(cursor, event.digest) if cursor == held else []
-        if cursor.epoch != held.epoch or not (self.filtered or cursor.revision == held.revision + 1):
-            return self._need_snapshot(f"gap: {cursor} does not follow {held}")
-        return [self._advanced(cursor, change)]
-
-    def _pass_on(self, event: FlagEvent) -> list[Update]:
-        cursor = Cursor.parse(event.revision)
-        if cursor is not None and cursor == self._later(cursor):
-            if cursor == self.cursor:
-                self.duplicates += 1
-                return []
-            self.cursor = cursor
-        return [event]
-
-    def _begin_events(self, message: Connected) -> list[Update]:
-        if self.cursor is None or message.resume in ("none", "resync"):
-            self.gaps += self.cursor is not None
-            self.cursor = Cursor.parse(message.revision)
-        return []
-
-    def _take_delta(self, delta: Delta) -> list[Update]:
-        if self._events_only:
-            self.cursor = delta.cursor
-            there = {flag.id for flag in delta.flags}
-            gone = (ref for ref in delta.deleted if ref.id not in there)
-            return [*map(_event_of_flag, delta.flags), *map(_event_of_deletion, gone)]
-        held = self._held_cursor()
-        if delta.cursor.epoch == held.epoch and delta.cursor.revision <= held.revision:
-            self.duplicates += 1
-            return []
-        if delta.origin != held or delta.cursor.epoch != held.epoch:
-            return self._need_snapshot(f"gap: the update from {delta.origin} does not follow {held}")
-        return [self._advanced(delta.cursor, replace(delta, digest=None) if self.filtered else delta)]
-
-    def _take_heartbeat(self, heartbeat: Heartbeat) -> list[Update]:
-        cursor = Cursor.parse(heartbeat.revision)
-        if cursor is None:
-            raise DecodeError(f"heartbeat: `revision` {heartbeat.revision[:80]!r} is no cursor")
-        if self._events_only:
-            self.cursor = self._later(cursor)
-            return []
-        held = self._held_cursor()
-        if cursor.epoch != held.epoch or (cursor.revision > held.revision and not self.filtered):
-            # The server writes what it has before it says where it is: something got lost.
-            return self._need_snapshot(f"gap: the server is at {cursor}, not {held}")
-        self.cursor = self._later(cursor)
-        return self._checkpoint(cursor, heartbeat.digest) if cursor == held else []
-
-    def _checkpoint(self, cursor: Cursor | None, digest: str | None) -> list[Update]:
-        value = parse_digest(digest)
-        # A filtered reader does not hold what the digest is about.
-        if self.filtered or cursor is None or value is None or cursor != self.cursor:
-            return []
-        return [Checkpoint(cursor, value)]
-
-    def _advanced(self, cursor: Cursor, update: Change | Delta) -> Update:
-        self.cursor = cursor
-        self._bad_payloads = 0
-        return update
-
-    def _need_snapshot(self, reason: str) -> list[Update]:
-        self._awaiting_snapshot = True
-        return [NeedSnapshot(reason)]
-
-    def _held_cursor(self) -> Cursor:
-        # Without a cursor `connected` has already asked for a snapshot, and nothing is taken until it came.
-        return self.cursor or Cursor("", -1)
-
-    def _later(self, cursor: Cursor | None) -> Cursor | None:
-        if cursor is None:
-            return self.cursor
-        if self.cursor is not None and cursor.epoch == self.cursor.epoch and cursor.revision < self.cursor.revision:
-            return self.cursor
-        return cursor
+            self._heartbeat = _seconds(message.heartbeat_ms, _MIN_HEARTBEAT, _MAX_HEARTBEAT)
+        quarantine = self._bad_payloads >= MAX_BAD_PAYLOADS
+        updates = self._reader.begin(message, quarantine=quarantine)
+        if quarantine and not updates:
+            # There is no snapshot to wait for: what can't be read was passed over.
+            self._bad_payloads = 0
+        return updates
 
 
-def _event_of_flag(flag: Flag) -> FlagEvent:
-    # What happened in between is not known, only what it came to.
-    return FlagEvent(EventType.FLAG_UPDATED, flag.id, flag.key, f"Flag updated: {flag.key}", flag=flag)
-
-
-def _event_of_deletion(ref: FlagRef) -> FlagEvent:
-    return FlagEvent(EventType.FLAG_DELETED, ref.id, ref.key, f"Flag deleted: {ref.key}")
+def _seconds(milliseconds: int, least: float, most: float) -> float:
+    # Bounded first: an integer of JSON may be too large for a float.
+    return min(max(milliseconds, least * 1000), most * 1000) / 1000

@@ -16,7 +16,7 @@ MAX_EVENT_BYTES = 64 * 2**20
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-#: Digits of a `retry` that are worth reading: a year has 11 digits of milliseconds.
+#: Digits of a `retry` that are worth reading, a year has 11 digits of milliseconds; more of them mean "very long".
 _MAX_RETRY_DIGITS = 12
 
 
@@ -64,19 +64,23 @@ class Parser:
     Attributes:
         last_event_id: the id that a reconnecting reader sends.
         retry_ms: the wait that the server asked for last, or None.
-        lines: how many complete lines were seen; liveness is shown by lines, not by bytes.
+        signs_of_life: how many comments and ends of events were seen. Liveness is shown by these, not by
+            bytes or lines, of which a peer could send a few for ever without ever saying anything.
     """
 
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES, last_event_id: str = "") -> None:
         self.last_event_id = last_event_id
         self.retry_ms: int | None = None
-        self.lines = 0
+        self.signs_of_life = 0
         self._max_event_bytes = max_event_bytes
         # The line that is not complete yet. Appending is cheap, and only what is new is searched for
         # its end, so that a huge line in small chunks costs linear time.
         self._partial = bytearray()
         self._at_start = True
         self._skip_line_feed = False
+        self._refused = False
+        # Counts when its event is complete: a reader whose connection broke in mid-event hasn't seen that event.
+        self._id = last_event_id
         self._clear()
 
     def _clear(self) -> None:
@@ -88,48 +92,63 @@ class Parser:
         """Return the events that `chunk` completes.
 
         Raises:
-            EventTooLarge: an event, or a line of one, exceeds the limit; the parser is of no use any more.
+            EventTooLarge: an event, or a line of one, exceeds the limit. Events that came before it are
+                returned first; then every call raises.
         """
+        if self._refused:
+            self._check(0)
         if self._skip_line_feed and chunk:
             # A carriage return ends a line at once; the line feed that may follow belongs to it.
             self._skip_line_feed = False
             chunk = chunk.removeprefix(b"\n")
         if not chunk:
             return []
-        if b"\n" not in chunk and b"\r" not in chunk:
-            self._keep(chunk)
-            return []
-        self._skip_line_feed = chunk.endswith(b"\r")
-        lines = _LINE_END.split(chunk)
+        if b"\r" in chunk:
+            self._skip_line_feed = chunk.endswith(b"\r")
+            # Several times as fast as a regular expression.
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = chunk.split(b"\n")
         rest = lines.pop()
-        if self._partial:
-            lines[0] = bytes(self._partial) + lines[0]
-            self._partial.clear()
-        events = []
-        for line in lines:
-            event = self._take(line)
-            if event is not None:
-                events.append(event)
-        if rest:
-            self._keep(rest)
+        events: list[Event] = []
+        try:
+            if lines and self._partial:
+                lines[0] = self._completed(lines[0])
+            for line in lines:
+                event = self._take(line)
+                if event is not None:
+                    events.append(event)
+            if rest:
+                self._keep(rest)
+        except EventTooLarge:
+            if not events:
+                raise
         return events
 
     def _keep(self, piece: bytes) -> None:
+        self._check(len(self._partial) + len(piece))
         self._partial += piece
-        self._check(len(self._partial))
+
+    def _completed(self, piece: bytes) -> bytes:
+        self._keep(piece)
+        line = bytes(self._partial)
+        self._partial = bytearray()
+        return line
 
     def _check(self, more: int) -> None:
-        if self._size + more > self._max_event_bytes:
+        if self._refused or self._size + more > self._max_event_bytes:
+            self._refused = True
+            self._partial = bytearray()
+            self._clear()
             raise EventTooLarge(f"an event of the stream has more than {self._max_event_bytes} bytes")
 
     def _take(self, line: bytes) -> Event | None:
-        self.lines += 1
+        # With the byte order mark, so that it makes no difference where the stream is cut.
+        self._check(len(line))
         if self._at_start:
             self._at_start = False
             line = line.removeprefix(_BOM)
         if not line:
             return self._dispatch()
-        self._check(len(line))
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
@@ -139,13 +158,18 @@ class Parser:
             self._type = value
         elif name == b"id":
             if b"\0" not in value:
-                self.last_event_id = value.decode("utf-8", "replace")
-        elif name == b"retry" and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
+                self._id = value.decode("utf-8", "replace")
+        elif name == b"retry" and value.isdigit():
             # bytes.isdigit knows only ASCII.
-            self.retry_ms = int(value)
+            digits = value.lstrip(b"0") or b"0"
+            self.retry_ms = int(digits) if len(digits) <= _MAX_RETRY_DIGITS else 10**_MAX_RETRY_DIGITS
+        elif not name:
+            self.signs_of_life += 1
         return None
 
     def _dispatch(self) -> Event | None:
+        self.signs_of_life += 1
+        self.last_event_id = self._id
         type_, data = self._type, self._data
         self._clear()
         if not data:

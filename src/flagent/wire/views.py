@@ -7,6 +7,7 @@ additions therefore stand beside the flags, never inside.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
@@ -21,6 +22,7 @@ from ..errors import DecodeError
 from . import dialect
 
 _encode = msgspec.json.Encoder().encode
+_DIGEST = re.compile(r"[0-9a-f]{16}")
 
 #: The members of a flag that only the full view has.
 _FULL_ONLY = ("revision", "rollout", "updatedAt", "clientVisible")
@@ -43,6 +45,12 @@ class Document(Struct, frozen=True):
     flags: tuple[Flag, ...] | None = None
 
 
+class _RawDocument(Struct, frozen=True):
+    revision: str | None = None
+    digest: str | None = None
+    flags: tuple[msgspec.Raw, ...] | None = None
+
+
 class DeltaDocument(Struct, frozen=True, rename={"origin": "from"}):
     """A net change; without `from` it is a whole snapshot."""
 
@@ -54,6 +62,7 @@ class DeltaDocument(Struct, frozen=True, rename={"origin": "from"}):
 
 
 _decode_document = msgspec.json.Decoder(Document).decode
+_decode_raw_document = msgspec.json.Decoder(_RawDocument).decode
 _decode_delta = msgspec.json.Decoder(DeltaDocument).decode
 
 
@@ -72,7 +81,13 @@ def encode_flag(flag: Flag, view: View) -> bytes:
 
 def encode_flags(flags: Iterable[Flag], view: View) -> bytes:
     """Return a list of flags as JSON."""
-    return _encode(list(flags) if view is View.FULL else [compatible(flag) for flag in flags])
+    return _encode(list(flags)) if view is View.FULL else _listed(map(compatible, flags))
+
+
+def _listed(flags: Iterable[dict[str, Any]]) -> bytes:
+    # One flag at a time: the dictionaries of all flags together would keep the garbage collector busy
+    # for most of the time.
+    return b"[" + b",".join(map(_encode, flags)) + b"]"
 
 
 def encode_snapshot(snapshot: Snapshot, view: View, flags: Iterable[Flag] | None = None) -> bytes:
@@ -91,7 +106,8 @@ def encode_snapshot(snapshot: Snapshot, view: View, flags: Iterable[Flag] | None
     if view is View.FULL:
         digest = digest_text(snapshot.digest) if flags is None else None
         return _encode({"revision": cursor, "digest": digest, "flags": list(chosen)})
-    return _encode({"revision": cursor, "flags": [_exported(flag) for flag in chosen if flag.enabled]})
+    listed = _listed(_exported(flag) for flag in chosen if flag.enabled)
+    return _encode({"revision": cursor, "flags": msgspec.Raw(listed)})
 
 
 def _exported(flag: Flag) -> dict[str, Any]:
@@ -121,7 +137,7 @@ def decode_snapshot(body: bytes) -> Snapshot:
     Raises:
         DecodeError: it is no such document, names a flag twice, or its digest is another one.
     """
-    document = _document(body)
+    document = _document(checked_text(body))
     if document.flags is None:
         raise DecodeError("snapshot: `flags` is missing")
     cursor = Cursor("", 0)
@@ -131,8 +147,8 @@ def decode_snapshot(body: bytes) -> Snapshot:
             raise DecodeError(f"snapshot: `revision` {document.revision!r} is no cursor")
         cursor = parsed
     snapshot = Snapshot.of(cursor.epoch, cursor.revision, document.flags)
-    if len(snapshot.flags) != len(document.flags) or len(snapshot.keys) != len(document.flags):
-        raise DecodeError("snapshot: two flags have the same key or id")
+    if not len(snapshot.flags) == len(snapshot.keys) == len(document.flags):
+        raise DecodeError(f"snapshot {cursor}: two flags have the same key or id")
     if document.digest is not None and document.digest != digest_text(snapshot.digest):
         announced = f"{document.digest[:16]!r} as announced"
         raise DecodeError(f"snapshot {cursor}: digest is {digest_text(snapshot.digest)}, not {announced}")
@@ -141,15 +157,23 @@ def decode_snapshot(body: bytes) -> Snapshot:
 
 def _document(body: bytes) -> Document:
     try:
-        return _decode_document(body)
-    except (ValidationError, UnicodeDecodeError) as strict:
+        document = _decode_document(body)
+        # Only a Flagent server's has no revision; and what is optional was passed over if spelled its way.
+        return document if document.revision is not None else _document_in_dialect(body)
+    except ValidationError as strict:
         # Spelled differently, perhaps; what it says is wrong is worth telling only in our own terms.
         try:
-            return dialect.normalised(body, Document)
-        except (ValueError, RecursionError):
+            return _document_in_dialect(body)
+        except (msgspec.DecodeError, RecursionError):
             raise DecodeError(f"snapshot: {strict}") from strict
-    except (ValueError, RecursionError) as exc:
+    except (msgspec.DecodeError, RecursionError) as exc:
         raise DecodeError(f"snapshot: {exc}") from exc
+
+
+def _document_in_dialect(body: bytes) -> Document:
+    raw = _decode_raw_document(body)
+    flags = None if raw.flags is None else tuple(map(dialect.read_flag, raw.flags))
+    return Document(raw.revision, raw.digest, flags)
 
 
 def encode_delta(delta: Delta) -> bytes:
@@ -172,12 +196,14 @@ def decode_delta(body: bytes) -> Delta:
         DecodeError: it is none.
     """
     try:
-        document = _decode_delta(body)
-    except (ValueError, RecursionError) as exc:
+        document = _decode_delta(checked_text(body))
+    except (msgspec.DecodeError, RecursionError) as exc:
         raise DecodeError(f"sync: {exc}") from exc
     origin, cursor = Cursor.parse(document.origin), Cursor.parse(document.revision)
     if origin is None or cursor is None:
         raise DecodeError(f"sync: `from` {document.origin!r} or `revision` {document.revision!r} is no cursor")
+    if len({flag.id for flag in document.flags}) != len(document.flags):
+        raise DecodeError(f"sync to {cursor}: two flags have the same id")
     return Delta(origin, cursor, parse_digest(document.digest), document.flags, document.deleted)
 
 
@@ -189,10 +215,23 @@ def parse_digest(text: str | None) -> int | None:
     """
     if text is None:
         return None
-    try:
-        digest = int(text, 16)
-    except (ValueError, RecursionError) as exc:
-        raise DecodeError(f"digest {text[:20]!r} is no hexadecimal number") from exc
-    if digest_text(digest) != text:
-        raise DecodeError(f"digest {text[:20]!r} has not 16 hexadecimal digits")
-    return digest
+    if _DIGEST.fullmatch(text) is None:
+        raise DecodeError(f"digest {text[:20]!r} is not made of 16 hexadecimal digits")
+    return int(text, 16)
+
+
+def checked_text(body: bytes) -> bytes:
+    """Return `body` if it is UTF-8, all of it.
+
+    The JSON decoder does not look at what it skips. A member whose name was damaged on the way would
+    be skipped, and its default taken for what the peer said.
+
+    Raises:
+        DecodeError: it is not.
+    """
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError as exc:
+            raise DecodeError(f"byte {exc.start} is not UTF-8: {exc.reason}") from exc
+    return body

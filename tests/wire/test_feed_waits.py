@@ -1,0 +1,163 @@
+"""How long a follower waits after a connection, by what ended it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import stream_bytes
+from change_log import EPOCH, Log, flag
+
+from flagent.core.changes import Cursor, EventType
+from flagent.errors import FlagentError, HTTPStatusError, Refused, StreamBroken
+from flagent.wire import sse
+from flagent.wire.feed import Feed
+
+TYPE = "text/event-stream"
+LOG = Log(flag(1, "a"), revision=5)
+HELLO = stream_bytes.connected(LOG.snapshot, "current")
+HEARTBEAT = stream_bytes.heartbeat(LOG.snapshot)
+
+
+def new_feed(cursor: Cursor | None = LOG.snapshot.cursor, *, chance: float = 1 - 2**-53) -> Feed:
+    return Feed(cursor, random=lambda: chance)
+
+
+def live_feed(now: float = 0.0) -> Feed:
+    feed = new_feed()
+    feed.opened(200, TYPE, now)
+    feed.received(HELLO, now)
+    return feed
+
+
+def opening(feed: Feed, status: int, content_type: str = TYPE, retry_after: float | None = None) -> FlagentError:
+    with pytest.raises(FlagentError) as caught:
+        feed.opened(status, content_type, 0.0, retry_after=retry_after)
+    return caught.value
+
+
+@pytest.mark.parametrize("status", [204, 401, 403, 404, 410])
+def test_a_refusal_is_asked_about_again_after_one_to_fifteen_minutes(status: int) -> None:
+    feed = new_feed(chance=0.0)
+
+    error = opening(feed, status)
+
+    assert isinstance(error, Refused)
+    assert error.status == status
+    assert feed.closed(0.0, error) == 60
+    assert [feed.closed(0.0, error) for _ in range(9)][-1] == 450
+
+
+@pytest.mark.parametrize("status", [400, 408, 425, 429, 500, 502, 503, 504])
+def test_any_other_failure_is_retried_soon(status: int) -> None:
+    feed = new_feed()
+
+    error = opening(feed, status)
+
+    assert isinstance(error, HTTPStatusError)
+    assert not isinstance(error, Refused)
+    assert feed.closed(0.0, error) == pytest.approx(1)
+
+
+def test_retry_after_is_obeyed() -> None:
+    feed = new_feed(chance=0.0)
+
+    error = opening(feed, 503, retry_after=17.0)
+
+    assert feed.closed(0.0, error) == 17
+
+
+def test_goodbye_ends_the_stream_after_what_came_before_it() -> None:
+    log = Log(flag(1, "a"))
+    feed = new_feed(log.snapshot.cursor, chance=0.0)
+    feed.opened(200, TYPE, 0.0)
+    hello = stream_bytes.connected(log.snapshot, "changes")
+    change = log.put(flag(2, "b"), EventType.FLAG_CREATED)
+
+    updates = feed.received(hello + stream_bytes.change(change, EPOCH) + stream_bytes.goodbye("drain", 4200), 0.0)
+
+    assert updates == [change]
+    assert isinstance(feed.failure, StreamBroken)
+    assert feed.closed(0.0, feed.failure) == 4.2
+
+
+@pytest.mark.parametrize(
+    ("asked_ms", "wait"),
+    [(10**9, 300.0), (10**400, 300.0), (-(10**400), 0.05)],
+    ids=["long", "endless", "negative"],
+)
+def test_what_goodbye_asks_for_is_bounded(asked_ms: int, wait: float) -> None:
+    feed = new_feed(chance=0.0)
+    feed.opened(200, TYPE, 0.0)
+
+    feed.received(HELLO + b'event: goodbye\ndata: {"reason":"drain","reconnectAfterMs":%d}\n\n' % asked_ms, 0.0)
+
+    assert feed.closed(0.0, feed.failure) == wait
+
+
+def test_goodbye_counts_for_one_connection_only() -> None:
+    feed = live_feed()
+    feed.received(stream_bytes.goodbye("drain", 200_000), 0.0)
+    feed.closed(0.0, feed.failure)
+
+    feed.opened(200, TYPE, 1.0)
+
+    assert feed.failure is None
+    assert feed.closed(1.0) == pytest.approx(2)
+
+
+@pytest.mark.parametrize(("retry", "wait"), [(5000, 5.0), (0, 0.05), (10**9, 30.0)])
+def test_the_streams_retry_sets_the_base_within_bounds(retry: int, wait: float) -> None:
+    feed = new_feed()
+    feed.opened(200, TYPE, 0.0)
+
+    feed.received(sse.retry(retry) + HELLO, 0.0)
+
+    assert feed.closed(1.0) == pytest.approx(wait)
+
+
+def test_connecting_does_not_clear_the_backoff() -> None:
+    feed = new_feed()
+
+    waits = [wait for now in range(4) for wait in closing_each(feed, float(now))]
+
+    assert waits == pytest.approx([1, 2, 4, 8])
+    assert feed.attempt == 4
+
+
+def closing_each(feed: Feed, now: float) -> Iterator[float]:
+    feed.opened(200, TYPE, now)
+    feed.received(HELLO, now)
+    yield feed.closed(now)
+
+
+def test_a_minute_of_health_clears_the_backoff() -> None:
+    feed = new_feed()
+    for _ in range(3):
+        feed.closed(0.0)
+    feed.opened(200, TYPE, 0.0)
+    feed.received(HELLO, 0.0)
+    feed.received(HEARTBEAT, 30.0)
+    feed.received(HEARTBEAT, 60.0)
+
+    assert feed.closed(61.0) == pytest.approx(1)
+
+
+def test_silence_is_no_health() -> None:
+    feed = new_feed()
+    for _ in range(3):
+        feed.closed(0.0)
+    feed.opened(200, TYPE, 0.0)
+    feed.received(HELLO, 0.0)
+    feed.received(HEARTBEAT, 30.0)
+
+    assert feed.closed(67.5) == pytest.approx(8)
+
+
+def test_a_stream_that_was_open_but_never_live_was_not_well() -> None:
+    feed = new_feed()
+    for _ in range(3):
+        feed.closed(0.0)
+    feed.opened(200, TYPE, 0.0)
+
+    assert feed.closed(100.0) == pytest.approx(8)
