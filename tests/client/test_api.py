@@ -58,7 +58,7 @@ def test_parts_of_a_flag(client: FlagentClient) -> None:
         constraint = client.create_constraint(1, segment.id, "region", "EQ", "EU")
         assert client.update_constraint(1, segment.id, constraint.id, "region", "IN", "EU,US").operator == "IN"
         client.reorder_segments(1, [segment.id])
-        assert client.list_segments(1)[0].constraints[0].value == "EU,US"
+        assert client.list_segments(1)[-1].constraints[0].value == "EU,US"
         client.delete_constraint(1, segment.id, constraint.id)
         tag = client.attach_tag(1, "prod")
         assert client.list_tags() == [tag]

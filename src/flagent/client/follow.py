@@ -233,7 +233,8 @@ class Follower:
         limit = self._persistence.max_failures
         self.ended = not self._persistence.reconnect or 0 < limit <= self._failures
         self.retry_at = None if self.ended else time.monotonic() + delay
-        level = logging.WARNING if self._failures == 1 else logging.DEBUG
+        # A stream that comes and goes is told once, until it has been healthy for a while.
+        level = logging.WARNING if self.feed.attempt <= 1 or self.ended else logging.DEBUG
         then = "giving up" if self.ended else f"next try in {delay:.2f} s"
         _log.log(level, "no stream from %s: %s; %s", self._root, error, then)
         self._tell()

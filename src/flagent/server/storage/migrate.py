@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.util.exc import CommandError
 
 from ...errors import ConfigurationError
 
 _SCRIPTS = Path(__file__).parent / "migrations"
+_VERSION = sa.table("alembic_version", sa.column("version_num", sa.String))
 
 
 def migrate(connection: sa.Connection) -> None:
@@ -20,6 +18,13 @@ def migrate(connection: sa.Connection) -> None:
     Raises:
         ConfigurationError: a newer version of flagent has been at this database.
     """
+    if _is_current(connection):
+        return
+    # Loaded only when it is needed: it takes longer than all the rest of a start.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
+
     config = Config()
     # A percent sign in a path would be taken for interpolation.
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
@@ -28,3 +33,10 @@ def migrate(connection: sa.Connection) -> None:
         command.upgrade(config, "head")
     except CommandError as exc:
         raise ConfigurationError(f"the database was made by a newer version of flagent: {exc}") from exc
+
+
+def _is_current(connection: sa.Connection) -> bool:
+    if not sa.inspect(connection).has_table(_VERSION.name):
+        return False
+    newest = max(path.stem.partition("_")[0] for path in (_SCRIPTS / "versions").glob("[0-9]*.py"))
+    return connection.execute(sa.select(_VERSION.c.version_num)).scalar() == newest

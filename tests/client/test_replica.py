@@ -1,0 +1,137 @@
+"""What a process holds, and when it may be replaced: values in, values out."""
+
+from __future__ import annotations
+
+import pytest
+
+from flagent.client.replica import Replica
+from flagent.core.changes import Change, Cursor, Delta, EventType, Snapshot
+from flagent.core.evaluation import Ruleset
+from flagent.core.model import Flag
+from flagent.errors import Diverged
+from flagent.wire.feed import Checkpoint
+
+
+class Clock:
+    """Seconds as a test sets them."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def ruleset(revision: int, *keys: str, epoch: str = "e") -> Ruleset:
+    flags = [Flag(number, key) for number, key in enumerate(keys, 1)]
+    return Ruleset.compile(Snapshot.of(epoch, revision, flags))
+
+
+def created(revision: int, number: int, key: str, digest: int = 0) -> Change:
+    return Change(revision, EventType.FLAG_CREATED, number, key, Flag(number, key), digest=digest)
+
+
+@pytest.fixture
+def replica() -> Replica:
+    held = Replica(Clock())
+    assert held.replace(ruleset(5, "a"), '"e:5;full"')
+    return held
+
+
+def keys_of(replica: Replica) -> set[str]:
+    assert replica.ruleset is not None
+    return set(replica.ruleset.snapshot.flags)
+
+
+def test_older_snapshot_of_the_same_log_is_not_taken(replica: Replica) -> None:
+    assert not replica.replace(ruleset(4, "b"), None)
+
+    assert keys_of(replica) == {"a"}
+
+
+def test_snapshot_of_the_same_revision_is_taken(replica: Replica) -> None:
+    assert replica.replace(ruleset(5, "b"), None)
+
+    assert keys_of(replica) == {"b"}
+
+
+def test_snapshot_of_another_log_is_taken_whatever_its_revision(replica: Replica) -> None:
+    assert replica.replace(ruleset(1, "b", epoch="f"), None)
+
+    assert replica.cursor == Cursor("f", 1)
+
+
+def test_change_that_is_known_already_is_passed_over(replica: Replica) -> None:
+    held = replica.ruleset
+
+    replica.apply(created(5, 2, "b"), Cursor("e", 5), filtered=False)
+
+    assert replica.ruleset is held
+
+
+def test_change_with_a_wrong_digest_is_not_applied_and_counted(replica: Replica) -> None:
+    with pytest.raises(Diverged):
+        replica.apply(created(6, 2, "b", digest=1), Cursor("e", 6), filtered=False)
+
+    assert keys_of(replica) == {"a"}
+    assert replica.divergences == 1
+
+
+def test_change_of_another_log_is_not_applied(replica: Replica) -> None:
+    with pytest.raises(Diverged):
+        replica.apply(created(6, 2, "b"), Cursor("f", 6), filtered=False)
+
+
+def test_change_without_a_snapshot_is_not_applied() -> None:
+    with pytest.raises(Diverged):
+        Replica(Clock()).apply(created(1, 1, "a"), Cursor("e", 1), filtered=False)
+
+
+def test_tag_moves_on_with_the_changes_that_are_applied(replica: Replica) -> None:
+    update = Delta(Cursor("e", 5), Cursor("e", 9), None, (Flag(2, "b"),))
+
+    replica.apply(update, update.cursor, filtered=False)
+
+    assert replica.entity_tag == '"e:9;full"'
+
+
+def test_after_a_filtered_stream_only_a_snapshot_helps(replica: Replica) -> None:
+    replica.apply(created(7, 2, "b"), Cursor("e", 7), filtered=True)
+
+    # Revision 6 was left out: neither cursor nor tag may claim that it is held.
+    assert replica.cursor is None
+    assert replica.entity_tag == '"e:5;full"'
+
+
+def test_checkpoint_with_another_digest_is_said_once(replica: Replica) -> None:
+    checkpoint = Checkpoint(Cursor("e", 5), 1)
+
+    with pytest.raises(Diverged):
+        replica.check(checkpoint)
+    replica.check(checkpoint)
+
+    assert replica.divergences == 1
+
+
+def test_checkpoint_of_another_revision_says_nothing(replica: Replica) -> None:
+    replica.check(Checkpoint(Cursor("e", 6), 1))
+
+    assert replica.divergences == 0
+
+
+def test_age_counts_from_the_last_confirmation() -> None:
+    clock = Clock()
+    replica = Replica(clock)
+    assert replica.age() is None
+    replica.replace(ruleset(1, "a"), None)
+
+    clock.now += 3
+    assert replica.age() == 3
+    replica.confirm()
+
+    assert replica.age() == 0
+
+
+def test_cleared_replica_holds_nothing(replica: Replica) -> None:
+    replica.clear()
+
+    assert (replica.ruleset, replica.cursor, replica.entity_tag, replica.age()) == (None, None, None, None)
