@@ -40,7 +40,7 @@ def description() -> dict[str, Any]:
         "info": {
             "title": "flagent",
             "version": __version__,
-            "description": 'Real-time feature flags. Every error is `{"message": "…"}`, naming what is wrong.',
+            "description": 'Real-time feature flags. Every error is {"message": "…"}, naming what is wrong.',
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": paths,
