@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ... import __version__
+from ...version import __version__
 from ..policy import rule_for
 from .operations import OPERATIONS, Operation
 from .schemas import ANSWERS, BODIES, ref
