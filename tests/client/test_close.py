@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import signal
+import subprocess
+import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable
 
@@ -185,6 +188,18 @@ def test_forgotten_client_and_stream_are_warned_about(rest: Rest) -> None:
 
     assert len(caught) == 2
     until(lambda: threads_of_flagent() == [])
+
+
+def test_program_that_forgets_to_close_ends_at_once_and_quietly(rest: Rest) -> None:
+    """F81."""
+    code = f"import flagent; flags = flagent.connect({rest.server.url!r}); print(flags.status.state)"
+
+    started = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    baseline = seconds(lambda: subprocess.run([sys.executable, "-c", "import flagent.client, httpx2"], check=True))
+
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr) == (0, "live", "")
+    assert time.monotonic() - started - 2 * baseline < LIMIT
 
 
 def test_hundred_managers_leave_nothing_behind(rest: Rest) -> None:

@@ -16,6 +16,7 @@ from waiting import until
 import flagent
 from flagent import (
     Closed,
+    ConfigurationError,
     EvalRequest,
     FlagentClient,
     OfflineManager,
@@ -350,6 +351,14 @@ def test_stream_that_can_not_be_had_in_time_is_said_and_tried_on(rest: Rest, man
     assert (manager.is_realtime_enabled(), status.attempt > 0) == (False, True)
     assert isinstance(status.last_error, TransportError)
     assert manager.is_enabled("new_feature", "user123")
+
+
+@pytest.mark.parametrize("chosen", [{"flag_keys": "new_feature"}, {"flag_ids": 1}], ids=repr)
+def test_filter_that_is_no_list_is_refused(manager_of: ManagerOf, chosen: dict[str, Any]) -> None:
+    manager = manager_of("http://127.0.0.1:9")
+
+    with pytest.raises(ConfigurationError, match="a list is needed"):
+        manager.enable_realtime_updates(**chosen)
 
 
 def test_many_threads_evaluate_while_flags_change(rest: Rest, manager_of: ManagerOf) -> None:

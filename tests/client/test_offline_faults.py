@@ -142,9 +142,8 @@ def test_polling_takes_over_while_the_stream_is_down(raw_server: Start, manager_
 
     until(lambda: keys_of(manager) == {"a", "b"})
 
-    status = manager.status
-    assert status.state is State.POLLING
-    assert isinstance(status.last_error, HTTPStatusError)
+    until(lambda: isinstance(manager.status.last_error, HTTPStatusError))
+    assert manager.status.state is State.POLLING
 
 
 def test_server_that_is_starting_is_asked_again_by_the_bootstrap(raw_server: Start, manager_of: ManagerOf) -> None:
@@ -405,6 +404,31 @@ def test_change_that_does_not_add_up_is_replaced_by_a_snapshot(raw_server: Start
 
     until(lambda: keys_of(manager) == {"a", "b"})
     assert manager.status.divergences == 1
+
+
+def test_divergence_is_cured_also_when_the_snapshot_can_not_be_had_at_first(
+    raw_server: Start, manager_of: ManagerOf
+) -> None:
+    exports = iter([(1, 200), (2, 500), (2, 200)])
+
+    def answer(request: Request, connection: Connection) -> None:
+        if request.is_export:
+            revision, status = next(exports)
+            connection.answer(document(revision, *("a", "b")[:revision]), status)
+            return
+        resume = "current" if "last-event-id" in request.headers else "none"
+        connection.begin_stream(("connected", {**CONNECTED, "revision": "e:1", "resume": resume}))
+        change = {"type": "flag.created", "flagID": 2, "flagKey": "x", "revision": "e:2", "digest": "0" * 16}
+        connection.event("flag.created", {**change, "flag": {"id": 2, "key": "x"}})
+        connection.hang()
+
+    manager = manager_of(raw_server(answer).url, auto_refresh=False, safety_poll_interval=0)
+    manager.bootstrap()
+
+    manager.enable_realtime_updates(timeout=0)
+
+    until(lambda: keys_of(manager) == {"a", "b"})
+    until(manager.is_realtime_enabled)
 
 
 def test_other_digest_of_the_server_is_cured_by_one_download_and_not_by_many(

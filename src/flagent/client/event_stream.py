@@ -13,6 +13,7 @@ from ..wire.feed import Checkpoint, Feed
 from .buffer import Buffer
 from .config import ClientSettings, HTTPClientFactory, SSEConfig, show_debug_logs
 from .follow import Follower, Persistence
+from .plan import Subscription
 from .status import ConnectionState
 from .transport import Transport
 
@@ -126,9 +127,10 @@ class StreamClient:
         return f"<{type(self).__name__} of {self._settings.root}, {self.status}>"
 
     def _new(self, keys: Iterable[str] | None, ids: Iterable[int] | None, buffer: Buffer) -> EventStream:
+        wanted = Subscription.of(self._settings.root, keys, ids)
         feed = Feed(
-            flag_keys=tuple(keys or ()),
-            flag_ids=tuple(ids or ()),
+            flag_keys=wanted.flag_keys,
+            flag_ids=wanted.flag_ids,
             events_only=True,
             base_delay=self._config.reconnect_delay,
             max_delay=self._config.max_reconnect_delay,

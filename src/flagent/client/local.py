@@ -137,7 +137,7 @@ class LocalFlags:
         self, base_url: str | None, flag_keys: Iterable[str] | None, flag_ids: Iterable[int] | None
     ) -> Subscription:
         root = self._session.settings.root if base_url is None else root_of(base_url)
-        return Subscription(root, tuple(flag_keys or ()), tuple(flag_ids or ()))
+        return Subscription.of(root, flag_keys, flag_ids)
 
 
 def _not_ready(flag_key: object, flag_id: int, entity_id: object) -> EvalResult:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from ..errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,19 @@ class Subscription:
     root: str
     flag_keys: tuple[str, ...] = ()
     flag_ids: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, root: str, flag_keys: Iterable[str] | None, flag_ids: Iterable[int] | None) -> Subscription:
+        """Make one of what callers pass.
+
+        Raises:
+            ConfigurationError: one key, or something else that is no list of them.
+        """
+        for name, values in (("flag_keys", flag_keys), ("flag_ids", flag_ids)):
+            # A text is a sequence of texts too, of one letter each.
+            if isinstance(values, str | bytes) or not (values is None or isinstance(values, Iterable)):
+                raise ConfigurationError(f"{name}: a list is needed, not {values!r}")
+        return cls(root, tuple(flag_keys or ()), tuple(flag_ids or ()))
 
 
 @dataclass(frozen=True)

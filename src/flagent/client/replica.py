@@ -32,8 +32,9 @@ class Replica:
         "_clock",
         "_entity_tag",
         "_partial",
+        "_replaced",
+        "_suspect",
         "_tagged",
-        "_unverified",
         "confirmed_at",
         "divergences",
         "ruleset",
@@ -52,7 +53,9 @@ class Replica:
         self._tagged: Cursor | None = None
         # After a filtered stream the revision is new, but flags outside of the filter may be older.
         self._partial = False
-        self._unverified: Cursor | None = None
+        # For which cursor the server had another digest, and whether a snapshot was loaded since.
+        self._suspect: Cursor | None = None
+        self._replaced = False
 
     @property
     def cursor(self) -> Cursor | None:
@@ -93,7 +96,7 @@ class Replica:
             _log.warning("the server's log is another one now: %s after %s", snapshot.cursor, held.snapshot.cursor)
         self.ruleset = ruleset
         self._entity_tag, self._tagged = entity_tag, snapshot.cursor
-        self._partial = False
+        self._partial, self._replaced = False, True
         self.confirm()
         return True
 
@@ -125,15 +128,17 @@ class Replica:
         """Compare with what the server says it has.
 
         Raises:
-            Diverged: it is not what is held. It is said once for a cursor: the same bytes again would not help.
+            Diverged: it is not what is held. Once a snapshot was loaded because of that, it is not said again for
+                the same cursor: more of them would not help.
         """
         held = self.ruleset
         if held is None or self._partial or held.snapshot.cursor != checkpoint.cursor:
             return
-        if held.snapshot.digest != checkpoint.digest and self._unverified != checkpoint.cursor:
-            self._unverified = checkpoint.cursor
-            self.divergences += 1
-            raise Diverged(f"{checkpoint.cursor}: what is held has another digest than what the server has")
+        if held.snapshot.digest == checkpoint.digest or (self._suspect == checkpoint.cursor and self._replaced):
+            return
+        self._suspect, self._replaced = checkpoint.cursor, False
+        self.divergences += 1
+        raise Diverged(f"{checkpoint.cursor}: what is held has another digest than what the server has")
 
 
 def _is_older(snapshot: Snapshot, held: Snapshot) -> bool:

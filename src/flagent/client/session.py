@@ -169,7 +169,7 @@ class Session:
         error = self._last_error()
         return Status(
             state=self._state(error, held=ruleset is not None),
-            cursor=None if ruleset is None else str(ruleset.snapshot.cursor),
+            cursor=None if ruleset is None or not ruleset.snapshot.epoch else str(ruleset.snapshot.cursor),
             snapshot_age=replica.age(),
             last_error=error,
             attempt=0 if follower is None else follower.feed.attempt,

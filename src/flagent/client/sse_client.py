@@ -195,9 +195,13 @@ class AsyncSSEClient(StreamClient):
     async def disconnect(self) -> None:
         """End the stream, within 2 seconds, and whoever iterates over its events; more than once does no harm."""
         stream = self._stream
-        if stream is not None:
+        if stream is None:
+            return
+        try:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await stream.close()
+        except TimeoutError:
+            stream.forget()
 
     async def __aenter__(self) -> Self:
         return self

@@ -33,7 +33,7 @@ class Status:
 
     Attributes:
         state: how fresh its flags are, and why.
-        cursor: the server's name for the state that is held; None without flags.
+        cursor: the server's name for the state that is held; None without flags, and from a plain Flagent server.
         snapshot_age: seconds since the flags were last known to be current; None without flags.
         last_error: what keeps the stream, or polling, from working; None when nothing does.
         attempt: failed attempts in a row to open the stream.

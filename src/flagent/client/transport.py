@@ -49,14 +49,13 @@ class Stream:
         status: the HTTP status code.
         content_type: value of the header, or an empty text.
         retry_after: seconds that the server asks to wait, or None.
-        socket: file descriptor of the connection, or -1 when it is hidden.
     """
 
     def __init__(self, response: httpx2.Response, chunks: AsyncGenerator[bytes, None]) -> None:
         self.status = response.status_code
         self.content_type = response.headers.get("content-type", "")
         self.retry_after = parse_retry_after(response.headers.get("retry-after"), time.time())
-        self.socket = _descriptor(response)
+        self._connection = response.extensions.get("network_stream")
         self._url = str(response.url.copy_with(query=None))
         self._response = response
         self._chunks = chunks
@@ -69,6 +68,11 @@ class Stream:
         """
         with _translated(f"stream {self._url}"):
             return await anext(self._chunks, b"")
+
+    def descriptor(self) -> int:
+        """Return the file descriptor of the connection; -1 when it is closed already, or hidden."""
+        opened = None if self._connection is None else self._connection.get_extra_info("socket")
+        return -1 if opened is None else int(opened.fileno())
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -158,9 +162,10 @@ class Transport:
         """
         null = os.open(os.devnull, os.O_RDWR)
         for stream in self._streams:
-            if stream.socket >= 0:
+            descriptor = stream.descriptor()
+            if descriptor >= 0:
                 # Not closed: its object still has the number, and would close whatever has it by then.
-                os.dup2(null, stream.socket, inheritable=False)
+                os.dup2(null, descriptor, inheritable=False)
         os.close(null)
 
     async def _open(
@@ -275,9 +280,3 @@ def _redirected(request: httpx2.Request, response: httpx2.Response) -> httpx2.Re
         place = target.copy_with(username=None, password=None, query=None)
         raise HTTPStatusError(f"{source} redirects to {place}: use that address if you trust it", status=status)
     return httpx2.Request("GET", target, headers=request.headers, extensions=request.extensions)
-
-
-def _descriptor(response: httpx2.Response) -> int:
-    connection = response.extensions.get("network_stream")
-    opened = None if connection is None else connection.get_extra_info("socket")
-    return -1 if opened is None else int(opened.fileno())
