@@ -8,6 +8,8 @@ import pytest
 from live import LiveServer
 from rest import Rest
 
+from flagent.server.settings import Settings
+
 #: What runs on both engines; the rest never gets as far as a database, or is about one of them.
 _ON_BOTH = (
     "test_access",
@@ -26,6 +28,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     module = metafunc.module.__name__.rpartition(".")[2]
     if "engine" in metafunc.fixturenames and module.startswith(_ON_BOTH):
         metafunc.parametrize("engine", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, dict[str, str]]]:
+    """A server of this module that has keys, and the headers that open it."""
+    database = tmp_path_factory.mktemp("guarded") / "flagent.db"
+    with LiveServer(Settings(port=0, database_url=f"sqlite:///{database}")) as server:
+        secret = server.http.post("/keys", json={"name": "test", "kind": "admin"}).json()["secret"]
+        headers = {"X-API-Key": secret}
+        server.http.headers.update(headers)
+        yield server, headers
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -135,6 +136,22 @@ def test_a_key_that_another_process_revokes_is_refused_within_a_second(guarded: 
         assert now_ms() - began < 5000
 
     assert now_ms() - began < 1500
+
+
+def test_when_a_key_was_used_last_is_noted(guarded: tuple[LiveServer, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flagent.server.gate._NOTE_INTERVAL", 0.0)
+    server, admin = guarded
+    before = now_ms()
+    server.http.get("/flags", headers=bearer(admin))
+
+    async def noted() -> int:
+        while True:
+            (key,) = await server.services.storage.keys()
+            if key.last_used_at is not None:
+                return key.last_used_at
+            await asyncio.sleep(0.05)
+
+    assert before <= server.run(noted()) <= now_ms()
 
 
 def test_keys_are_listed_without_their_secrets(guarded: tuple[LiveServer, str]) -> None:

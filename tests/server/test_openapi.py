@@ -64,8 +64,9 @@ def test_the_description_says_which_keys_may(operation: Any) -> None:
 @pytest.mark.parametrize(
     "operation", [each for each in OPERATIONS if each.example is not None], ids=lambda each: each.id
 )
-def test_every_example_is_accepted(operation: Any, shared_server: LiveServer) -> None:
-    http = shared_server.http
+def test_every_example_is_accepted(operation: Any, guarded_server: tuple[LiveServer, dict[str, str]]) -> None:
+    server, _ = guarded_server
+    http = server.http
     flag = http.post("/flags", json={"description": "", "template": "simple_boolean_flag"}).json()
     (segment,), (variant,) = flag["segments"], flag["variants"]
     constraint = http.post(
@@ -88,7 +89,7 @@ def test_every_example_is_accepted(operation: Any, shared_server: LiveServer) ->
     if operation.id == "enableFlags":
         body["ids"] = [flag["id"]]
 
-    answer = http.request(operation.method, shared_server.url + operation.path.format(**ids), json=body)
+    answer = http.request(operation.method, server.url + operation.path.format(**ids), json=body)
 
     assert answer.status_code == 200, answer.text
 

@@ -17,13 +17,13 @@ from schemathesis.specs.openapi.checks import (
 
 from flagent.server.openapi import description
 
-_STREAMS = ("/api/v1/realtime/sse", "/realtime/sse")
+#: Streams never end, which is what they are for; and the key that opens all the rest must not be revoked.
+_LEFT_OUT = ("/api/v1/realtime/sse", "/realtime/sse", "/api/v1/keys/{keyID}")
 
 
 def _document() -> dict[str, Any]:
     document = description()
-    # They never end, which is what they are for.
-    document["paths"] = {path: methods for path, methods in document["paths"].items() if path not in _STREAMS}
+    document["paths"] = {path: methods for path, methods in document["paths"].items() if path not in _LEFT_OUT}
     return document
 
 
@@ -31,13 +31,13 @@ schema = schemathesis.openapi.from_dict(_document())
 
 
 @pytest.fixture(scope="module")
-def filled(shared_server: LiveServer) -> LiveServer:
-    """A server with a flag that has one of everything, so that small ids hit."""
-    http = shared_server.http
+def filled(guarded_server: tuple[LiveServer, dict[str, str]]) -> tuple[LiveServer, dict[str, str]]:
+    """A server with a flag that has one of everything, so that small ids hit; and a key to everything."""
+    http = guarded_server[0].http
     http.post("/flags", json={"description": "", "key": "fuzzed", "template": "simple_boolean_flag"})
     http.post("/flags/1/tags", json={"value": "t"})
     http.post("/flags/1/segments/1/constraints", json={"property": "p", "operator": "EQ", "value": "v"})
-    return shared_server
+    return guarded_server
 
 
 @schema.parametrize()
@@ -48,9 +48,13 @@ def filled(shared_server: LiveServer) -> LiveServer:
     suppress_health_check=list(HealthCheck),
     derandomize=True,
 )
-def test_the_api_keeps_to_its_description(case: schemathesis.Case[Any], filled: LiveServer) -> None:
+def test_the_api_keeps_to_its_description(
+    case: schemathesis.Case[Any], filled: tuple[LiveServer, dict[str, str]]
+) -> None:
+    server, headers = filled
     case.call_and_validate(
-        base_url=filled.url,
+        base_url=server.url,
+        headers=headers,
         checks=[
             not_a_server_error,
             status_code_conformance,
@@ -59,3 +63,9 @@ def test_the_api_keeps_to_its_description(case: schemathesis.Case[Any], filled: 
         ],
         timeout=20,
     )
+
+
+def test_the_key_opened_everything_all_along(filled: tuple[LiveServer, dict[str, str]]) -> None:
+    server, headers = filled
+
+    assert server.http.get("/flags", headers=headers).status_code == 200

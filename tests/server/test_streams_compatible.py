@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
+from compat.readers import CLIENTS, problems
 from live import LiveServer
 from sse_messages import Subscriber
 
@@ -107,3 +109,43 @@ def test_the_export_is_never_older_than_an_event(start_server: Start) -> None:
             keys = [flag["key"] for flag in server.http.get("/export/eval_cache/json").json()["flags"]]
 
             assert keys == (["a"] if event.data["data"]["enabled"] == "true" else [])
+
+
+def test_every_event_of_every_kind_of_edit_is_one_that_flagents_clients_read(start_server: Start) -> None:
+    server = start_server(coalesce_window=0.0, nudge_window=0.0)
+    http = server.http
+    with Subscriber(server.port, "") as stream:
+        stream.next("connected")
+        flag_id = server.create_flag("a")
+        http.put(f"/flags/{flag_id}", json={"notes": "x" * 100_000})
+        server.switch(flag_id, True)
+        segment = http.post(f"/flags/{flag_id}/segments", json={"description": "", "rolloutPercent": 5}).json()
+        http.post(f"/flags/{flag_id}/variants", json={"key": "v", "attachment": {"big": "x" * 100_000}})
+        http.post(
+            f"/flags/{flag_id}/segments/{segment['id']}/constraints",
+            json={"property": "p", "operator": "EQ", "value": "v"},
+        )
+        http.post(f"/flags/{flag_id}/tags", json={"value": "t"})
+        http.delete(f"/flags/{flag_id}")
+        http.put(f"/flags/{flag_id}/restore")
+
+        types: list[str] = []
+        while len(types) < 9:
+            event = stream.next()
+            types.append(event.type)
+            refused = {client: list(problems(client, "Event", event.data)) for client in CLIENTS}
+            assert {client: found for client, found in refused.items() if found} == {}
+            # Flagent's Go client gives up on a longer line.
+            assert len(json.dumps(event.data)) < 1000
+
+    assert types == [
+        "flag.created",
+        "flag.updated",
+        "flag.toggled",
+        "segment.updated",
+        "variant.updated",
+        "segment.updated",
+        "flag.updated",
+        "flag.deleted",
+        "flag.updated",
+    ]

@@ -79,6 +79,19 @@ def test_a_proportional_flag_keeps_its_split_and_is_exported_in_slices(
     assert (shown["rolloutPercent"], len(shown["distributions"])) == (10, 2)
 
 
+def test_a_copy_and_a_restored_flag_are_warned_of_too(split: tuple[LiveServer, dict[str, Any]]) -> None:
+    server, flag = split
+    put_distribution(server, flag, 50)
+    server.http.put("/flags/1/segments/1", json={"description": "", "rolloutPercent": 10})
+
+    copied = server.http.post("/flags/1/duplicate", json={"key": "copy"})
+    server.http.delete("/flags/1")
+    restored = server.http.put("/flags/1/restore")
+
+    assert copied.headers["x-flagent-warnings"] == "partial-rollout-split;segment=2"
+    assert restored.headers["x-flagent-warnings"] == "partial-rollout-split;segment=1"
+
+
 def test_lint_of_an_unknown_flag_is_not_found(live_server: LiveServer) -> None:
     assert live_server.http.get("/flags/9/lint").status_code == 404
 

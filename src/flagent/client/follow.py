@@ -148,7 +148,7 @@ class Follower:
         except Exception as exc:  # noqa: BLE001 - a bug, ours or of a library: it costs this connection only
             _log.exception("following the stream failed as it never should")
             # What was handed out may not have arrived.
-            self.feed.cursor = None
+            self.feed.diverged()
             return StreamBroken(f"internal error: {exc!r}", kind="protocol")
         finally:
             # Also when it is cancelled: nobody must take a stream for live that is not served.
@@ -207,7 +207,7 @@ class Follower:
                 _log.warning("starting from a snapshot again: %s", exc)
                 # What came after it in the same chunk is in the snapshot; and if that can't be had now, the
                 # next connection must not go on from where the feed is.
-                self.feed.cursor = None
+                self.feed.diverged()
                 pending = deque(await self._restart(str(exc)))
         if self.feed.live:
             self._receiver.heard()

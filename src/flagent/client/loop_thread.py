@@ -152,6 +152,10 @@ class LoopThread:
                 thread = threading.Thread(target=_run, args=(loop,), name=self._name, daemon=True)
                 thread.start()
                 self._loop, self._thread = loop, thread
+                if self._closed:
+                    # A signal handler called `stop` while this thread was in here, and found nothing to end.
+                    loop.call_soon_threadsafe(loop.stop)
+                    raise Closed(f"{self._name} is closed")
             return self._loop
 
 

@@ -190,6 +190,10 @@ class Feed:
         if not is_known(cursor, self.cursor):
             self._reader.cursor = cursor
 
+    def diverged(self) -> None:
+        """Say that the holder may not hold what was handed out: the next stream begins with a snapshot."""
+        self._reader.cursor = None
+
     def deadline(self) -> float:
         """Return the monotonic time at which the stream is dead unless something complete arrives before."""
         if not self.live:

@@ -18,7 +18,7 @@ from ..editor import State
 from . import answers
 from .bodies import BatchEnabled, CreateFlag, DuplicateFlag, Enabled, decoded, path_id
 from .flag_query import FlagQuery
-from .writing import actor, check_match, edit_flag, find_flag, services
+from .writing import actor, check_match, edit_flag, find_flag, services, warn
 
 #: Decides on a flag, which may be a deleted one.
 _DecideAlsoDeleted = Callable[[Flag, bool], Sequence[Edit]]
@@ -50,6 +50,7 @@ async def create_flag(request: Request) -> Response:
         return [edits.create_flag(state.ids, key=key, description=body.description, template=body.template, actor=who)]
 
     (flag,) = await services(request).editor.edit(who, decide)
+    warn(request, lint(flag))
     return answers.flag(request, flag)
 
 
@@ -64,6 +65,7 @@ async def duplicate_flag(request: Request) -> Response:
         return [edits.duplicate_flag(original, state.ids, key=key, description=body.description, actor=who)]
 
     (flag,) = await services(request).editor.edit(who, decide)
+    warn(request, lint(flag))
     return answers.flag(request, flag)
 
 
@@ -109,6 +111,7 @@ async def delete_flag_permanently(request: Request) -> Response:
 async def restore_flag(request: Request) -> Response:
     """Bring a deleted flag back; one that is not deleted stays as it is."""
     flags = await _edit_also_deleted(request, lambda flag, _: [edits.restore_flag(flag)])
+    warn(request, lint(flags[0]))
     return answers.flag(request, flags[0])
 
 
