@@ -1,7 +1,8 @@
 """The only way to change a flag: decide on the newest snapshot, append to the log, wait until readers have it.
 
-Deciding is pure and may happen several times: when another process was first, the decision is taken
-anew on the state that it left. An edit that changes nothing writes nothing and wakes nobody.
+Deciding is pure and may happen twice: when another process was first, the decision is taken anew on
+the state that it left, and this time nobody else may write before it is made. An edit that changes
+nothing writes nothing and wakes nobody.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from ..core.changes import Change, Snapshot
 from ..core.edits import Edit, stamp
-from ..core.ids import Allocator
+from ..core.ids import Allocator, Ids
 from ..core.model import Flag, Tag
 from ..errors import Conflict, InvalidFlag, StorageUnavailable
 from .hub import Hub
@@ -22,8 +23,6 @@ from .storage import Storage
 
 _log = logging.getLogger("flagent.editor")
 
-#: How often an edit is decided anew because other processes were first.
-_ATTEMPTS = 20
 #: Seconds to wait for the edits before this one; the slowest of them waits for a locked database.
 _TURN_TIMEOUT = 10.0
 #: Seconds until the tail of the log should have delivered what was committed.
@@ -47,6 +46,14 @@ class State(NamedTuple):
 
 
 Decide = Callable[[State], Sequence[Edit]]
+Append = Callable[[Sequence[Change], Ids], Awaitable[None]]
+
+
+class _Wanted(NamedTuple):
+    actor: str | None
+    decide: Decide
+    deleted: int | None
+    tag: str | None
 
 
 def now_ms() -> int:
@@ -85,17 +92,28 @@ class Editor:
         except TimeoutError:
             raise StorageUnavailable("too many edits are waiting, try again later") from None
         try:
-            for _ in range(_ATTEMPTS):
-                flags = await self._attempt(actor, decide, deleted, tag)
-                if flags is not None:
-                    return flags
+            wanted = _Wanted(actor, decide, deleted, tag)
+            try:
+                # Nearly always there is no other writer, and then this is all there is to do.
+                flags, revision = await self._apply(wanted, self._storage.append)
+            except Conflict:
+                flags, revision = await self._apply_alone(wanted)
+            await self._delivered(revision)
+            return flags
         finally:
             self._turn.release()
-        raise StorageUnavailable(f"other writers were first {_ATTEMPTS} times in a row, try again later")
 
-    async def _attempt(
-        self, actor: str | None, decide: Decide, deleted: int | None, tag: str | None
-    ) -> tuple[Flag, ...] | None:
+    async def _apply_alone(self, wanted: _Wanted) -> tuple[tuple[Flag, ...], int]:
+        async with self._storage.turn() as turn:
+            try:
+                await self._hub.reached(turn.revision, _DELIVERY_TIMEOUT)
+            except TimeoutError:
+                raise StorageUnavailable(f"revision {turn.revision} can't be read yet, try again later") from None
+            return await self._apply(wanted, turn.append)
+
+    async def _apply(self, wanted: _Wanted, append: Append) -> tuple[tuple[Flag, ...], int]:
+        """Decide and append; return the flags as they are then, and the revision."""
+        actor, decide, deleted, tag = wanted
         # What is read here belongs to the snapshot: if it were newer, appending would fail.
         deleted_flag = None if deleted is None else await self._storage.deleted_flag(deleted)
         known_tag = None if tag is None else await self._storage.tag_of(tag)
@@ -105,13 +123,8 @@ class Editor:
         changes, after = stamp(snapshot, edits, actor=actor, now_ms=self._clock())
         await self._check_deleted_keys(snapshot, changes)
         if changes:
-            try:
-                await self._storage.append(changes, ids=ids.ids)
-            except Conflict:
-                await self._delivered(snapshot.revision + 1)
-                return None
-            await self._delivered(after.revision)
-        return tuple(after.by_id(edit.flag.id) or edit.flag for edit in edits)
+            await append(changes, ids.ids)
+        return tuple(after.by_id(edit.flag.id) or edit.flag for edit in edits), after.revision
 
     async def _check_deleted_keys(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:
         for change in changes:

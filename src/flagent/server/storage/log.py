@@ -72,6 +72,11 @@ def create_head(connection: sa.Connection, epoch: str) -> str:
     return epoch
 
 
+def lock_head(connection: sa.Connection) -> int:
+    """Keep other writers from appending until the transaction ends; return the newest revision."""
+    return int(connection.execute(sa.select(log_head.c.revision).with_for_update()).scalar_one())
+
+
 def load(connection: sa.Connection) -> Stored:
     """Return the newest state; all of it is of one revision."""
     head = connection.execute(sa.select(log_head)).one()

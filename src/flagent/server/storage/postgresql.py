@@ -18,6 +18,8 @@ from ...errors import ConfigurationError, StorageUnavailable
 #: Seconds to wait for a connection, and for a statement.
 _CONNECT_TIMEOUT = 5
 _STATEMENT_TIMEOUT = 10
+#: Seconds after which the database ends the transaction of a process that froze while others wait for its lock.
+_IDLE_TIMEOUT = 5
 #: Seconds that a thread waits for a notification before it lets others have their turn.
 _LISTEN = 0.25
 #: Seconds between two looks at the log that no notification asked for.
@@ -73,7 +75,8 @@ class Postgresql:
             hide_parameters=True,
             connect_args={
                 "connect_timeout": _CONNECT_TIMEOUT,
-                "options": f"-c statement_timeout={_STATEMENT_TIMEOUT * 1000} -c application_name=flagent",
+                "options": f"-c statement_timeout={_STATEMENT_TIMEOUT * 1000} "
+                f"-c idle_in_transaction_session_timeout={_IDLE_TIMEOUT * 1000} -c application_name=flagent",
                 "keepalives_idle": 15,
                 "keepalives_interval": 5,
                 "keepalives_count": 3,

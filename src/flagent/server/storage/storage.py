@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -37,6 +38,19 @@ PAGE = 1000
 _BUGS = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
 
 
+class Turn:
+    """A transaction that keeps every other writer, of any process, away until it ends.
+
+    Attributes:
+        revision: the newest one; it stays so until this turn appends.
+        append: writes changes that follow it, as `Storage.append` does.
+    """
+
+    def __init__(self, revision: int, append: Callable[[Sequence[Change], Ids], Awaitable[None]]) -> None:
+        self.revision = revision
+        self.append = append
+
+
 class Storage:
     """The change log and what follows from it, in a database.
 
@@ -51,6 +65,8 @@ class Storage:
         self._reader = database.reader(_READERS + 1)
         self._watch = database.watch(self._reader)
         self._writing = ThreadPoolExecutor(1, "flagent-write")
+        # A transaction may last longer than one call of the writing thread; nothing else may come in between.
+        self._alone = asyncio.Lock()
         self._reading = ThreadPoolExecutor(_READERS, "flagent-read")
         self._watching = ThreadPoolExecutor(1, "flagent-watch")
         self._look: asyncio.Future[bool] | None = None
@@ -80,7 +96,7 @@ class Storage:
         """Return the newest state and what is needed to go on from it."""
         return await self._read(log.load)
 
-    async def append(self, changes: Sequence[Change], *, ids: Ids) -> None:
+    async def append(self, changes: Sequence[Change], ids: Ids) -> None:
         """Write `changes`, which must follow the newest revision, in one transaction, and wake the tail.
 
         Raises:
@@ -88,6 +104,37 @@ class Storage:
             StorageUnavailable: nothing was written.
         """
         await self._write(partial(self._append, changes=changes, ids=ids))
+        self._written(changes)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Turn]:
+        """Keep other writers away while a decision is taken and appended, by `Turn.append`; commits at the end.
+
+        For a writer that others were faster than: whoever holds the turn can't lose. They wait
+        meanwhile, so nothing slow belongs inside.
+
+        Raises:
+            StorageUnavailable: the database does not answer, or another writer does not end; nothing was written.
+        """
+        async with self._alone:
+            connection = await self._run(self._writing, self._writer.connect)
+            appended: list[Change] = []
+
+            async def append(changes: Sequence[Change], ids: Ids) -> None:
+                await self._run(self._writing, partial(self._append, connection, changes, ids))
+                appended.extend(changes)
+
+            try:
+                await self._run(self._writing, connection.begin)
+                yield Turn(await self._run(self._writing, partial(log.lock_head, connection)), append)
+                await self._run(self._writing, connection.commit)
+            finally:
+                # Whatever was not committed is rolled back.
+                await self._run(self._writing, connection.close)
+        if appended:
+            self._written(appended)
+
+    def _written(self, changes: Sequence[Change]) -> None:
         self._fresh = changes
         self.wake.set()
 
@@ -172,7 +219,8 @@ class Storage:
         return await self._run(self._reading, partial(_in_transaction, self._reader, statements))
 
     async def _write(self, statements: Callable[[sa.Connection], _T]) -> _T:
-        return await self._run(self._writing, partial(_in_transaction, self._writer, statements))
+        async with self._alone:
+            return await self._run(self._writing, partial(_in_transaction, self._writer, statements))
 
     async def _run(self, executor: ThreadPoolExecutor, call: Callable[[], _T]) -> _T:
         if self._closed:
