@@ -15,12 +15,12 @@ def connected(snapshot: Snapshot, resume: str, *, heartbeat_ms: int | None = Non
         resume=resume,
         heartbeat_ms=heartbeat_ms,
     )
-    return sse.encode(codec.encode_connected(message), event="connected")
+    return sse.encode(codec.data_of(message), event="connected")
 
 
 def change(change: Change, epoch: str) -> bytes:
     event = codec.event_of(change, epoch, with_flag=True)
-    return sse.encode(codec.encode_event(event), event=change.type, id=str(Cursor(epoch, change.revision)))
+    return sse.encode(codec.data_of(event), event=change.type, id=str(Cursor(epoch, change.revision)))
 
 
 def sync(delta: Delta) -> bytes:
@@ -29,15 +29,15 @@ def sync(delta: Delta) -> bytes:
 
 def heartbeat(snapshot: Snapshot) -> bytes:
     message = codec.Heartbeat(str(snapshot.cursor), digest_text(snapshot.digest))
-    return sse.encode(codec.encode_heartbeat(message), event="heartbeat", id=str(snapshot.cursor))
+    return sse.encode(codec.data_of(message), event="heartbeat", id=str(snapshot.cursor))
 
 
 def resync(cursor: Cursor, reason: str = "cursor is too old") -> bytes:
-    return sse.encode(codec.encode_resync(codec.Resync(str(cursor), reason)), event="resync", id=str(cursor))
+    return sse.encode(codec.data_of(codec.Resync(str(cursor), reason)), event="resync", id=str(cursor))
 
 
 def goodbye(reason: str, reconnect_after_ms: int) -> bytes:
-    return sse.encode(codec.encode_goodbye(codec.Goodbye(reason, reconnect_after_ms)), event="goodbye")
+    return sse.encode(codec.data_of(codec.Goodbye(reason, reconnect_after_ms)), event="goodbye")
 
 
 def net_change(before: Snapshot, after: Snapshot) -> Delta:

@@ -10,11 +10,15 @@ from typing import Any
 from change_log import EPOCH, Log, flag
 from sse_messages import Message, parse
 
+from flagent.core.changes import Cursor
 from flagent.server.broadcast import Broadcaster
 from flagent.server.filters import EVERYTHING, Filter
 from flagent.server.hub import Hub
+from flagent.server.leaving import drain
+from flagent.server.readers import ChangeReader, CompatibleReader
 from flagent.server.settings import Settings
-from flagent.server.stream import Stream
+from flagent.server.stream import About, EventStreamOutlet, Kind, Stream
+from flagent.wire.encodings import FULL
 
 KEY_A = Filter(keys=frozenset({"a"}))
 
@@ -28,8 +32,13 @@ class Connection:
         self.takes.set()
         self.ended = False
         self.owner = asyncio.create_task(asyncio.Event().wait())
-        self.stream = Stream(scene.hub.cursor, wanted, compatible=compatible, send=self.send, owner=self.owner)
-        scene.broadcaster.open(self.stream, b"hello")
+        hub, cursor = scene.hub, scene.hub.cursor
+        self.reader = reader = (
+            CompatibleReader(hub, cursor, wanted) if compatible else ChangeReader(hub, cursor, wanted, FULL)
+        )
+        outlet = EventStreamOutlet(self.send)
+        self.stream = Stream(reader, outlet, owner=self.owner, about=About(Kind.SSE, wanted=wanted))
+        scene.broadcaster.open(self.stream, (b"hello",))
         self.written = b""
 
     async def send(self, message: Any) -> None:
@@ -37,6 +46,10 @@ class Connection:
             await self.takes.wait()
         self.written += message["body"]
         self.ended = not message["more_body"]
+
+    def seen(self) -> Cursor:
+        assert isinstance(self.reader, ChangeReader)
+        return self.reader.seen
 
     def messages(self) -> list[Message]:
         return parse(self.written)
@@ -77,7 +90,7 @@ def test_a_filtered_reader_that_falls_behind_gets_a_net_change_from_where_it_kno
     async def plot(scene: Scene) -> None:
         connection = Connection(scene, KEY_A)
         scene.hub.deliver([scene.log.put(flag(2, "b", description="new"))])
-        await scene.until(lambda: connection.stream.seen.revision == 1)
+        await scene.until(lambda: connection.seen().revision == 1)
 
         scene.hub.deliver([scene.log.put(flag(1, "a", description=str(number))) for number in range(3)])
         await scene.until(lambda: bool(connection.written))
@@ -95,7 +108,7 @@ def test_a_heartbeat_tells_a_filtered_reader_where_it_is() -> None:
         await scene.until(lambda: bool(connection.written))
 
         assert [(each.type, each.id) for each in connection.messages()] == [("heartbeat", f"{EPOCH}:1")]
-        assert connection.stream.cursor == scene.hub.cursor
+        assert connection.reader.cursor == scene.hub.cursor
 
     play(Scene(Log(flag(1, "a")), heartbeat=0.05), plot)
 
@@ -110,7 +123,7 @@ def test_a_connection_that_takes_nothing_holds_up_nobody_and_then_gets_the_net_c
         assert blocked.written == b""
 
         blocked.takes.set()
-        await scene.until(lambda: blocked.stream.seen == scene.hub.cursor)
+        await scene.until(lambda: blocked.seen() == scene.hub.cursor)
 
         assert [each.type for each in blocked.messages()] == ["flag.updated", "sync"]
         assert blocked.stream.pending is None
@@ -140,7 +153,7 @@ def test_the_goodbye_is_the_last_that_is_written() -> None:
         scene.hub.deliver([scene.log.put(flag(1, "a"))])
         await scene.until(lambda: bool(full.written))
 
-        await scene.broadcaster.drain()
+        await drain(scene.broadcaster, window=0.0, hurried=lambda: True)
         scene.hub.deliver([scene.log.put(flag(2, "b"))])
         await scene.until(blocked.owner.cancelled)
 
@@ -155,7 +168,7 @@ def test_goodbyes_spread_the_clients_over_time() -> None:
     async def plot(scene: Scene) -> None:
         connections = [Connection(scene) for _ in range(1000)]
 
-        await scene.broadcaster.drain()
+        await drain(scene.broadcaster, window=20.0, hurried=lambda: True)
 
         waits = [connection.messages()[-1].data["reconnectAfterMs"] for connection in connections]
         assert 1500 < max(waits) <= 2000

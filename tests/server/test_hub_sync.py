@@ -25,7 +25,7 @@ def many(log: Log, count: int) -> list[Change]:
 
 
 def read(hub: Hub, revision: int, wanted: Filter = EVERYTHING) -> list[Message]:
-    return parse(hub.read(at(revision), wanted)[0])
+    return parse(b"".join(hub.read(at(revision), wanted)[0]))
 
 
 def test_a_reader_far_behind_gets_one_sync() -> None:
@@ -166,7 +166,7 @@ class Reader:
 
     def catch_up(self) -> None:
         frames, self.cursor = self.hub.read(self.cursor)
-        for message in parse(frames):
+        for message in parse(b"".join(frames)):
             self._apply(message)
 
     def _apply(self, message: Message) -> None:

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from live import LiveServer
 
+from flagent.server.leaving import drain
 from flagent.server.metrics import group_of
 
 
@@ -53,7 +54,7 @@ def test_ready_until_the_server_drains_and_alive_even_then(live_server: LiveServ
 
     assert (status("/healthz"), status("/readyz")) == (200, 200)
 
-    live_server.run(live_server.services.broadcaster.drain())
+    live_server.run(drain(live_server.services.broadcaster, window=0.0, hurried=lambda: True))
 
     assert (status("/healthz"), status("/readyz")) == (200, 503)
 

@@ -10,8 +10,7 @@ from flagent.core.changes import FlagRef
 from flagent.core.edits import FlagPatch
 from flagent.core.ids import Allocator, Ids
 from flagent.core.model import Tag
-from flagent.errors import Conflict
-from flagent.server.storage import Storage, Stored, log
+from flagent.server.storage import Overtaken, Storage, Stored, log
 
 
 def test_a_database_keeps_its_epoch_and_another_has_another(database_url: str, new_database: Callable[[], str]) -> None:
@@ -59,7 +58,7 @@ def test_the_second_of_two_writers_at_one_revision_gets_a_conflict_and_writes_no
         first, second = await writer_of(storage), await writer_of(storage)
         await first.create("a")
 
-        with pytest.raises(Conflict, match="revision 0"):
+        with pytest.raises(Overtaken, match="revision 0"):
             await second.create("b")
 
         stored = await storage.load()

@@ -72,7 +72,7 @@ def test_an_event_that_carries_nothing_to_apply_does_not_move_the_cursor() -> No
     feed.restarted(Cursor(EPOCH, 3), 0.0)
     event = codec.FlagEvent(EventType.FLAG_CREATED, 1, "a", revision="e1:7", digest=digest_text(0))
 
-    updates = feed.received(sse.encode(codec.encode_event(event), event=event.type), 0.0)
+    updates = feed.received(sse.encode(codec.data_of(event), event=event.type), 0.0)
 
     assert updates == [event]
     assert feed.cursor == Cursor(EPOCH, 3)

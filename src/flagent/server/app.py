@@ -15,21 +15,24 @@ from starlette.applications import Starlette
 from starlette.datastructures import State
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import asgi
+from . import asgi, leaving
 from .asgi import Refusal
 from .broadcast import Broadcaster
 from .cors import cross_origin
 from .editor import Editor
+from .evaluating import Evaluations
 from .gate import Gate
 from .hub import Hub
 from .metrics import Metrics
-from .routes import ROUTES, evaluation, export, streams
+from .opening import Opening
+from .routes import ROUTES, entity_streams, evaluation, export, sockets, streams
 from .routes.answers import exception_handlers
 from .services import Services
 from .settings import Settings
 from .storage import Storage, open_storage
 from .storage.tail import follow
 from .warnings import warnings_header
+from .watching import Watching
 
 __all__ = ["App", "Services", "create_app"]
 
@@ -37,6 +40,8 @@ _log = logging.getLogger("flagent.server")
 
 #: Seconds before something that failed is started again.
 _PAUSE = 1.0
+#: Where answers last as long as a stream.
+_LONG = frozenset((*streams.PATHS, *entity_streams.PATHS))
 
 
 class App:
@@ -63,7 +68,7 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         # Streams are never cached, so only those of web pages have to pass what would cost each of their events.
-        direct = scope["type"] == "http" and scope["path"] in streams.PATHS and not asgi.header(scope, b"origin")
+        direct = scope["type"] == "http" and scope["path"] in _LONG and not asgi.header(scope, b"origin")
         await (self._answer if direct else self._entry)(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,13 +83,28 @@ class App:
             if hot is not None:
                 await _answered(hot, scope, receive, send)
                 return
+        elif scope["type"] == "websocket":
+            await self._connect(scope, receive, send)
+            return
         await self._framework(scope, receive, send)
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the handshake of a WebSocket."""
+        scope.setdefault("state", {})
+        try:
+            self._admit(scope)
+            if scope["path"] not in sockets.PATHS:
+                raise asgi.Refusal(404, f"there is no WebSocket at {scope['path'][:200]!r}")
+        except asgi.Refusal as refusal:
+            await refusal.deny(send)
+            return
+        await self._hot[scope["path"]](scope, receive, send)
 
     def _counting(self, scope: Scope, send: Send) -> Send:
         """Return `send` with the status counted; every further message goes straight through."""
         scope.setdefault("state", {})
         services = self.services
-        if services is None or scope["path"] in streams.PATHS:
+        if services is None or scope["path"] in _LONG:
             # Streams are counted when they are opened; a wrapper would cost each of their events.
             return send
 
@@ -132,15 +152,16 @@ class App:
             _own(stack, _forever(broadcaster.run), "broadcaster")
             _own(stack, _forever(gate.watch), "keys")
             metrics = _observed(hub, broadcaster)
-            self._hot = _hot_routes(hub, broadcaster, settings, metrics)
+            opening = Opening(hub, storage, broadcaster, settings, metrics.accepts)
+            self._hot = _hot_routes(hub, opening, settings, metrics)
             self.services = Services(settings, storage, hub, Editor(storage, hub), broadcaster, gate, metrics)
             self.state.services = self.services
             self._resources = stack.pop_all()
 
-    async def drain(self) -> None:
-        """End all streams, with a goodbye."""
+    async def drain(self, hurried: Callable[[], bool]) -> None:
+        """End all streams with a goodbye, over the drain window or, once `hurried` says so, at once."""
         if self.services is not None:
-            await self.services.broadcaster.drain()
+            await leaving.drain(self.services.broadcaster, window=self.settings.drain_window, hurried=hurried)
 
     async def stop(self) -> None:
         """Let go of everything that `start` took."""
@@ -154,7 +175,7 @@ class App:
         try:
             yield
         finally:
-            await self.drain()
+            await self.drain(lambda: True)
             await self.stop()
 
 
@@ -175,13 +196,19 @@ def _observed(hub: Hub, broadcaster: Broadcaster) -> Metrics:
     return metrics
 
 
-def _hot_routes(hub: Hub, broadcaster: Broadcaster, settings: Settings, metrics: Metrics) -> dict[str, ASGIApp]:
-    stream = streams.StreamRoute(hub, broadcaster, settings, metrics.accepts)
-    routes: dict[str, ASGIApp] = dict.fromkeys(streams.PATHS, stream)
-    routes[export.PATH] = export.ExportRoute(hub)
-    routes[evaluation.PATH] = evaluation.EvaluationRoute(hub, settings, metrics.evaluations)
-    routes[evaluation.BATCH_PATH] = evaluation.BatchRoute(hub, settings, metrics.evaluations)
-    return routes
+def _hot_routes(hub: Hub, opening: Opening, settings: Settings, metrics: Metrics) -> dict[str, ASGIApp]:
+    watching, evaluations = Watching(hub, opening), Evaluations(hub, settings, metrics.evaluations)
+    stream = streams.StreamRoute(opening, settings)
+    entity_stream = entity_streams.EntityStreamRoute(opening, watching, settings)
+    socket = sockets.SocketRoute(hub, opening, watching, evaluations, settings)
+    return {
+        **dict.fromkeys(streams.PATHS, stream),
+        **dict.fromkeys(entity_streams.PATHS, entity_stream),
+        **dict.fromkeys(sockets.PATHS, socket),
+        export.PATH: export.ExportRoute(hub),
+        evaluation.PATH: evaluation.EvaluationRoute(evaluations, settings),
+        evaluation.BATCH_PATH: evaluation.BatchRoute(evaluations, settings),
+    }
 
 
 async def _answered(route: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.types import Receive, Scope, Send
+
+T = TypeVar("T")
 
 JSON = (b"content-type", b"application/json")
 #: Where our own server puts a request's connection in the `state` of its scope.
@@ -35,6 +38,13 @@ class Refusal(Exception):
     async def answer(self, send: Send) -> None:
         """Send the error."""
         await respond(send, _encode({"message": str(self)}), JSON, *self.headers, status=self.status)
+
+    async def deny(self, send: Send) -> None:
+        """Send the error instead of opening a WebSocket."""
+        body = _encode({"message": str(self)})
+        headers = [JSON, (b"content-length", b"%d" % len(body)), *self.headers]
+        await send({"type": "websocket.http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "websocket.http.response.body", "body": body})
 
 
 def unavailable(message: str, seconds: int = 1) -> Refusal:
@@ -79,6 +89,22 @@ async def read_body(receive: Receive, limit: int) -> bytes:
     if len(body) > limit:
         raise Refusal(413, f"the body is larger than {limit} bytes")
     return body
+
+
+def decoded(place: str, document: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Return the value that a document spells; `place` is what to call it in an error.
+
+    Raises:
+        Refusal: 400.
+    """
+    try:
+        return decoder.decode(document)
+    except msgspec.ValidationError as exc:
+        raise Refusal(400, f"{place}: {exc}") from exc
+    except RecursionError as exc:
+        raise Refusal(400, f"{place}: nested too deeply") from exc
+    except ValueError as exc:
+        raise Refusal(400, f"{place}: no valid JSON: {exc}") from exc
 
 
 def query(scope: Scope) -> list[tuple[str, str]]:

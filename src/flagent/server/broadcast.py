@@ -1,4 +1,4 @@
-"""Writes to all open streams: what the hub has for them, signs of life, and the goodbye.
+"""Writes to all open streams: what their readers have for them, signs of life, and the goodbye.
 
 One task drives all streams. A stream has no task that waits for changes, no timer and no queue;
 only a connection that takes nothing costs a task, until it takes something again or its time is up.
@@ -12,26 +12,25 @@ import heapq
 import logging
 import math
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from itertools import count
+from typing import Any
 
-from ..core.changes import digest_text
-from ..wire import codec, sse
+from ..wire.encodings import NOTHING, Messages
 from . import eager
 from .editor import now_ms
-from .filters import EVERYTHING
-from .hub import Bridge, Hub
+from .hub import Hub
 from .settings import Settings
-from .stream import Stream
+from .stream import Kind, Stream
 
 _log = logging.getLogger("flagent.streams")
 
 #: Streams written to before others on the event loop have a turn: about two milliseconds.
 _SLICE = 200
-#: How many clients per second a goodbye sends elsewhere, and the longest wait in seconds that it asks of one.
-_RECONNECTS_PER_SECOND = 500
-_MAX_SPREAD = 30.0
-_COMMENT = sse.comment("hb")
+#: How far the life of a stream may be from `max_age`, so that those that were opened together do not end together.
+_AGE_SPREAD = 0.2
+#: The longest wait in seconds that the goodbye to a stream that is old enough asks for.
+_RETURN = 1.0
 
 
 class Broadcaster:
@@ -41,6 +40,7 @@ class Broadcaster:
         draining: no stream may be opened any more.
         failed: how many streams ended because writing to them raised something unexpected.
         stalled: how many streams ended because their connection took nothing.
+        written: bytes that were written to streams.
     """
 
     def __init__(self, hub: Hub, settings: Settings, *, clock: Callable[[], float]) -> None:
@@ -48,13 +48,14 @@ class Broadcaster:
         self.draining = False
         self.failed = 0
         self.stalled = 0
+        self.written = 0
         #: Called with the seconds from an edit to its event, when the event is on all streams that were ready.
         self.delivered: Callable[[float], None] = _nothing
         self._hub = hub
         self._settings = settings
         self._clock = clock
         self._streams: dict[int, Stream] = {}
-        self._numbers = count()
+        self._numbers = count(1)
         # What streams wait for besides changes, soonest first. An entry counts if its stream still says so.
         self._deadlines: list[tuple[float, int]] = []
         self._wake = asyncio.Event()
@@ -62,18 +63,34 @@ class Broadcaster:
         # Flagent's own clients get their changes when a window ends, so that a burst is one event.
         self._served_compatible = hub.cursor
         self._window_ends = math.inf
-        self._sign_of_life = (hub.cursor, self._heartbeat())
 
     def __len__(self) -> int:
         return len(self._streams)
 
-    def open(self, stream: Stream, greeting: bytes) -> None:
-        """Write the greeting and what follows the stream's cursor, and serve the stream until it is closed."""
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """All open streams, the oldest first."""
+        return tuple(self._streams.values())
+
+    def stream(self, number: int) -> Stream | None:
+        """Return the stream of that number, or None."""
+        return self._streams.get(number)
+
+    def count(self, kind: Kind) -> int:
+        """Return how many streams of a kind are open."""
+        return sum(stream.about.kind is kind for stream in self._streams.values())
+
+    def open(self, stream: Stream, greeting: Messages) -> None:
+        """Write the greeting and what follows the reader's cursor, and serve the stream until it is closed."""
         now = self._clock()
         stream.number = next(self._numbers)
+        stream.written_at = now
         self._streams[stream.number] = stream
-        if stream.compatible and self._settings.nudge_window:
+        if stream.reader.compatible and self._settings.nudge_window:
             stream.nudge_at = now + random.uniform(0.0, self._settings.nudge_window)  # noqa: S311
+        if self._settings.max_age:
+            spread = random.uniform(1.0 - _AGE_SPREAD, 1.0 + _AGE_SPREAD)  # noqa: S311
+            stream.ends_at = now + self._settings.max_age * spread
         self._write(stream, greeting, now)
         self._serve(stream)
         self._schedule(stream)
@@ -85,6 +102,11 @@ class Broadcaster:
         if stream.pending is not None:
             stream.pending.cancel()
             await asyncio.gather(stream.pending, return_exceptions=True)
+
+    def restart(self, stream: Stream, reason: str) -> None:
+        """Make the stream's reader load everything anew."""
+        self._write(stream, stream.reader.restart(reason), self._clock())
+        self._serve(stream)
 
     async def run(self) -> None:
         """Serve all streams, for ever."""
@@ -99,19 +121,31 @@ class Broadcaster:
         finally:
             self._hub.remove_bell(self._wake)
 
-    async def drain(self) -> None:
-        """Say goodbye to every stream and end it; open none any more."""
-        self.draining = True
-        spread_ms = 1000 * min(_MAX_SPREAD, len(self._streams) / _RECONNECTS_PER_SECOND)
-        async for stream in _sliced(self._streams.values()):
-            self._end(stream, _goodbye(stream, "drain", int(random.uniform(0.0, spread_ms))))  # noqa: S311
-
     def revoke(self, dead: Callable[[int], bool]) -> None:
         """End, with a goodbye, every stream whose key is one of those for which `dead` is true."""
-        for stream in tuple(self._streams.values()):
-            if stream.key_id is not None and dead(stream.key_id):
-                _log.info("stream %d ends: its key %d is in force no more", stream.number, stream.key_id)
-                self._end(stream, _goodbye(stream, "revoked", 0))
+        for stream in self.streams:
+            key_id = stream.about.key_id
+            if key_id is not None and dead(key_id):
+                _log.info("stream %d ends: its key %d is in force no more", stream.number, key_id)
+                self.end(stream, "revoked", 0.0)
+
+    def end(self, stream: Stream, reason: str, wait: float) -> None:
+        """Say goodbye and end the stream; its reader is asked to come back after `wait` seconds."""
+        if stream.ended:
+            return
+        stream.ended = True
+        if stream.pending is not None:
+            stream.abort()
+            return
+        try:
+            last = stream.reader.goodbye(reason, round(wait * 1000))
+            rest = eager.start(stream.outlet.finish(last, reason))
+        except Exception:  # noqa: BLE001 - it ends this stream and no other
+            self._fail(stream)
+            return
+        if rest is not None:
+            rest.close()
+            stream.abort()
 
     async def _something_due(self) -> None:
         due = min(self._deadlines[0][0] if self._deadlines else math.inf, self._window_ends)
@@ -129,8 +163,8 @@ class Broadcaster:
     async def _serve_all(self) -> None:
         if self._served is not self._hub.cursor:
             self._served = self._hub.cursor
-            async for stream in _sliced(self._streams.values()):
-                if not stream.compatible:
+            async for stream in sliced(self._streams.values()):
+                if not stream.reader.compatible:
                     self._serve(stream)
             if self._hub.changed_at:
                 # By the clock of the day: the edit may have been made by another process.
@@ -141,8 +175,8 @@ class Broadcaster:
         if now >= self._window_ends:
             self._window_ends = math.inf
             self._served_compatible = self._hub.cursor
-            async for stream in _sliced(self._streams.values()):
-                if stream.compatible:
+            async for stream in sliced(self._streams.values()):
+                if stream.reader.compatible:
                     self._serve(stream)
 
     async def _meet_deadlines(self) -> None:
@@ -154,7 +188,7 @@ class Broadcaster:
             if stream is not None and stream.due == at:
                 stream.due = math.inf
                 due.append(stream)
-        async for stream in _sliced(due):
+        async for stream in sliced(due):
             if stream.ended:
                 continue
             try:
@@ -165,17 +199,20 @@ class Broadcaster:
                 self._schedule(stream)
 
     def _attend(self, stream: Stream, now: float) -> None:
-        """Do what time asks for: judge a write that waits, nudge, or give a sign of life."""
+        """Do what time asks for: judge a write that waits, end, nudge, or give a sign of life."""
         if stream.pending is not None:
             self._judge(stream, now)
+        elif stream.ends_at <= now:
+            self.end(stream, "max_age", random.uniform(0.0, _RETURN))  # noqa: S311
         elif stream.nudge_at <= now:
             stream.nudge_at = math.inf
-            self._write(stream, self._hub.nudge(stream.wanted, now_ms()), now)
+            self._write(stream, stream.reader.nudge(), now)
         elif stream.written_at + self._settings.heartbeat <= now:
-            # A filter may have moved the cursor without a word; the heartbeat tells the reader where it is.
             self._serve(stream)
             if stream.written_at + self._settings.heartbeat <= now:
-                self._write(stream, self._sign(stream), now)
+                self._write(stream, stream.reader.sign(), now)
+                # Also when there was nothing to say.
+                stream.written_at = now
 
     def _judge(self, stream: Stream, now: float) -> None:
         if now < stream.stalled_at + self._settings.write_timeout:
@@ -193,7 +230,7 @@ class Broadcaster:
         if stream.pending is not None:
             due = stream.stalled_at + self._settings.write_timeout
         else:
-            due = min(stream.nudge_at, stream.written_at + self._settings.heartbeat)
+            due = min(stream.nudge_at, stream.ends_at, stream.written_at + self._settings.heartbeat)
         if due == stream.due:
             return
         stream.due = due
@@ -205,98 +242,70 @@ class Broadcaster:
         if stream.ended or stream.pending is not None:
             return
         try:
-            news = self._news(stream)
+            news = stream.reader.news() if stream.reader.catch_up is None else NOTHING
+            if stream.reader.catch_up is not None:
+                self._wait_for(stream, self._catch_up(stream, stream.reader.catch_up()))
         except Exception:  # noqa: BLE001 - it ends this stream and no other
             self._fail(stream)
         else:
             self._write(stream, news, self._clock())
 
-    def _news(self, stream: Stream) -> bytes:
-        start, wanted = stream.seen, stream.wanted
-        if stream.compatible:
-            news, stream.seen = self._hub.read_compatible(start, wanted, now_ms())
-        else:
-            if wanted is not EVERYTHING and self._hub.bridge(start, wanted) is Bridge.SYNC:
-                # A net change has to start where the reader knows that it is.
-                start = stream.cursor
-            news, stream.seen = self._hub.read(start, wanted)
-        if news:
-            stream.cursor = stream.seen
-        return news
-
-    def _write(self, stream: Stream, body: bytes, now: float) -> None:
-        if not body or stream.ended or stream.pending is not None:
+    def _write(self, stream: Stream, messages: Messages, now: float) -> None:
+        if not messages or stream.ended or stream.pending is not None:
             return
         stream.written_at = now
+        self._count(stream, messages)
         try:
-            rest = eager.start(stream.send({"type": "http.response.body", "body": body, "more_body": True}))
+            rest = eager.start(stream.outlet.write(messages))
         except Exception:  # noqa: BLE001 - it ends this stream and no other
             self._fail(stream)
             return
         if rest is not None:
-            stream.stalled_at, stream.unsent = now, stream.buffered()
-            stream.pending = asyncio.create_task(self._finish(stream, rest), name=f"stream {stream.number}")
-            self._schedule(stream)
+            self._wait_for(stream, rest.wait())
 
-    async def _finish(self, stream: Stream, rest: eager.Remainder) -> None:
+    def _wait_for(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
+        """Let the stream wait for `work`; what changes meanwhile comes afterwards."""
+        stream.stalled_at, stream.unsent = self._clock(), stream.buffered()
+        stream.pending = asyncio.create_task(self._finish(stream, work), name=f"stream {stream.number}")
+        self._schedule(stream)
+
+    async def _finish(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await rest.wait()
+            await work
         except Exception:  # noqa: BLE001 - it ends this stream and no other
             self._fail(stream)
             return
         finally:
             stream.pending = None
         self._serve(stream)
+        self._schedule(stream)
 
-    def _end(self, stream: Stream, last: bytes) -> None:
-        if stream.ended:
-            return
-        stream.ended = True
-        if stream.pending is not None:
-            stream.abort()
-            return
-        try:
-            rest = eager.start(stream.send({"type": "http.response.body", "body": last, "more_body": False}))
-        except Exception:  # noqa: BLE001 - it ends this stream and no other
-            self._fail(stream)
-            return
-        if rest is not None:
-            rest.close()
-            stream.abort()
+    async def _catch_up(self, stream: Stream, batches: AsyncIterator[Messages]) -> None:
+        async for messages in batches:
+            if stream.ended:
+                return
+            self._count(stream, messages)
+            await stream.outlet.write(messages)
+            stream.written_at = stream.stalled_at = self._clock()
+        stream.reader.catch_up = None
+
+    def _count(self, stream: Stream, messages: Messages) -> None:
+        size = len(messages[0]) if len(messages) == 1 else sum(map(len, messages))
+        stream.written += size
+        self.written += size
 
     def _fail(self, stream: Stream) -> None:
         self.failed += 1
         _log.exception("stream %d ends: it can't be served", stream.number)
         stream.abort()
 
-    def _sign(self, stream: Stream) -> bytes:
-        # A reader that is ahead of us must not hear of an older cursor.
-        if stream.compatible or self._hub.is_ahead(stream.seen):
-            return _COMMENT
-        stream.cursor = stream.seen
-        if self._sign_of_life[0] is not self._hub.cursor:
-            self._sign_of_life = (self._hub.cursor, self._heartbeat())
-        return self._sign_of_life[1]
-
-    def _heartbeat(self) -> bytes:
-        cursor = str(self._hub.cursor)
-        data = codec.Heartbeat(revision=cursor, digest=digest_text(self._hub.snapshot.digest))
-        return sse.encode(codec.encode_heartbeat(data), event="heartbeat", id=cursor)
-
 
 def _nothing(_seconds: float) -> None:
     """Be called by a broadcaster that nobody observes."""
 
 
-def _goodbye(stream: Stream, reason: str, reconnect_after_ms: int) -> bytes:
-    # Flagent's own clients know no such event.
-    if stream.compatible:
-        return b""
-    message = codec.Goodbye(reason=reason, reconnect_after_ms=reconnect_after_ms)
-    return sse.encode(codec.encode_goodbye(message), event="goodbye")
-
-
-async def _sliced(streams: Iterable[Stream]) -> AsyncIterator[Stream]:
+async def sliced(streams: Iterable[Stream]) -> AsyncIterator[Stream]:
+    """Yield streams, and let others on the event loop have a turn from time to time."""
     for position, stream in enumerate(tuple(streams), 1):
         yield stream
         if position % _SLICE == 0:

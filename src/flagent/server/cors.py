@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
+from . import asgi
 from .settings import Settings
 
 _METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
@@ -31,7 +32,7 @@ _MAX_AGE = 600
 
 def cross_origin(app: ASGIApp, settings: Settings) -> ASGIApp:
     """Return `app`, with answers that let the pages of `settings.cors_origins` read them."""
-    origins = [origin for each in settings.cors_origins.split(",") if (origin := each.strip().rstrip("/"))]
+    origins = _origins(settings)
     return CORSMiddleware(
         app,
         allow_origins=origins,
@@ -42,3 +43,17 @@ def cross_origin(app: ASGIApp, settings: Settings) -> ASGIApp:
         expose_headers=_RESPONSE_HEADERS,
         max_age=_MAX_AGE,
     )
+
+
+def may_connect(scope: Scope, settings: Settings) -> bool:
+    """Return whether the page that opens a WebSocket may: browsers ask nobody, so the server has to look.
+
+    Programs say nothing about an origin, and pages of this very server are its own.
+    """
+    origin, host = asgi.header(scope, b"origin"), asgi.header(scope, b"host")
+    allowed = _origins(settings)
+    return not origin or "*" in allowed or origin in allowed or origin.partition("://")[2] == host
+
+
+def _origins(settings: Settings) -> list[str]:
+    return [origin for each in settings.cors_origins.split(",") if (origin := each.strip().rstrip("/"))]

@@ -17,9 +17,9 @@ from ..core.changes import Change, Snapshot
 from ..core.edits import Edit, stamp
 from ..core.ids import Allocator, Ids
 from ..core.model import Flag, Tag
-from ..errors import Conflict, InvalidFlag, StorageUnavailable
+from ..errors import InvalidFlag, StorageUnavailable
 from .hub import Hub
-from .storage import Storage
+from .storage import Overtaken, Storage
 
 _log = logging.getLogger("flagent.editor")
 
@@ -96,7 +96,7 @@ class Editor:
             try:
                 # Nearly always there is no other writer, and then this is all there is to do.
                 flags, revision = await self._apply(wanted, self._storage.append)
-            except Conflict:
+            except Overtaken:
                 flags, revision = await self._apply_alone(wanted)
             await self._delivered(revision)
             return flags
@@ -109,7 +109,11 @@ class Editor:
                 await self._hub.reached(turn.revision, _DELIVERY_TIMEOUT)
             except TimeoutError:
                 raise StorageUnavailable(f"revision {turn.revision} can't be read yet, try again later") from None
-            return await self._apply(wanted, turn.append)
+            try:
+                return await self._apply(wanted, turn.append)
+            except Overtaken:
+                # Nobody else can write now: the log is not the one that this process knows.
+                raise StorageUnavailable("the database was restored from a backup, try again later") from None
 
     async def _apply(self, wanted: _Wanted, append: Append) -> tuple[tuple[Flag, ...], int]:
         """Decide and append; return the flags as they are then, and the revision."""

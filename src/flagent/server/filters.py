@@ -8,6 +8,9 @@ from msgspec import Struct
 
 from ..core.model import Flag
 
+#: No flag has it.
+_NO_ID = -1
+
 
 class Filter(Struct, frozen=True):
     """Conditions on flags; None is no condition of that kind, an empty set one that nothing meets.
@@ -33,13 +36,20 @@ class Filter(Struct, frozen=True):
             if name in found:
                 found[name].append(value)
         keys, ids, tags = found.values()
+        # An id that is no number is dropped, but the condition stays: `flagID=abc` alone lets nothing through.
+        numbers = [int(text) if text.isascii() and text.isdigit() and len(text) < 20 else _NO_ID for text in ids]
+        return cls.listed(keys, numbers, tags, any_kind=any_kind)
+
+    @classmethod
+    def listed(
+        cls, keys: Collection[str], ids: Collection[int], tags: Collection[str], *, any_kind: bool = False
+    ) -> Filter:
+        """Return the conditions that lists state; an empty list is no condition."""
         if not keys and not ids and not tags:
             return EVERYTHING
-        # An id that is no number is dropped, but the condition stays: `flagID=abc` alone lets nothing through.
-        numbers = frozenset(int(text) for text in ids if text.isascii() and text.isdigit() and len(text) < 20)
         return cls(
             keys=frozenset(keys) if keys else None,
-            ids=numbers if ids else None,
+            ids=frozenset(ids) if ids else None,
             tags=frozenset(tags) if tags else None,
             any_kind=any_kind,
         )

@@ -1,66 +1,64 @@
-"""What streams carry, as bytes that are made once and written to all readers."""
+"""Changes as bytes that are made once and written to all readers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..core.changes import Change, Cursor, Delta, EventType
+from ..core.changes import Change, Cursor, EventType
 from ..core.model import Flag
-from ..wire import codec, sse
+from ..wire import codec
+from ..wire.encodings import COMPATIBLE, NOTHING, Encoding, Messages
 from .filters import Filter, tag_values
 
 
 class Frame:
-    """One change of the log, and its two forms on the wire, made when first asked for.
+    """One change of the log, and its forms on the wire, each made when first asked for.
 
     Attributes:
         change: the change.
+        before: the flag as it was; None when there was none.
         keys: keys that it concerns: the flag's key, and the one before when it was renamed.
         tags: tags of the flag before or after the change.
     """
 
-    __slots__ = ("_compatible", "_epoch", "_full", "change", "keys", "tags")
+    __slots__ = ("_encoded", "_epoch", "before", "change", "keys", "tags")
 
     def __init__(self, epoch: str, change: Change, before: Flag | None) -> None:
         self.change = change
+        self.before = before
         self.keys = (change.flag_key,) if change.previous_key is None else (change.flag_key, change.previous_key)
         self.tags = frozenset(tag for flag in (before, change.flag) if flag is not None for tag in tag_values(flag))
         self._epoch = epoch
-        self._full: bytes | None = None
-        self._compatible: bytes | None = None
+        self._encoded: dict[Encoding, bytes] = {}
+
+    @property
+    def cursor(self) -> Cursor:
+        """The cursor of a reader that has read this change."""
+        return Cursor(self._epoch, self.change.revision)
 
     def passes(self, wanted: Filter) -> bool:
         """Whether a reader with this filter gets the change."""
         return wanted.passes(self.change.flag_id, self.keys, self.tags)
 
-    def full(self) -> bytes:
-        """Return the event that carries the flag."""
-        if self._full is None:
-            self._full = self._encoded(with_flag=True)
-        return self._full
-
-    def compatible(self) -> bytes:
-        """Return the event for Flagent's own clients, whose lines must stay short."""
-        if self._compatible is None:
-            self._compatible = self._encoded(with_flag=False)
-        return self._compatible
+    def encoded(self, encoding: Encoding) -> bytes:
+        """Return the event."""
+        made = self._encoded.get(encoding)
+        if made is None:
+            event = codec.event_of(self.change, self._epoch, with_flag=encoding.with_flag)
+            made = self._encoded[encoding] = encoding.encode(event, self.cursor)
+        return made
 
     def forget(self) -> None:
-        """Free the large form: readers that are this far behind get net changes instead."""
-        self._full = None
-
-    def _encoded(self, *, with_flag: bool) -> bytes:
-        event = codec.event_of(self.change, self._epoch, with_flag=with_flag)
-        cursor = Cursor(self._epoch, self.change.revision)
-        return sse.encode(codec.encode_event(event), event=self.change.type, id=str(cursor))
+        """Free the large forms: readers that are this far behind get net changes instead."""
+        self._encoded = {encoding: made for encoding, made in self._encoded.items() if not encoding.with_flag}
 
 
-def full(frames: Iterable[Frame], wanted: Filter) -> bytes:
+def changes(frames: Iterable[Frame], wanted: Filter, encoding: Encoding) -> Messages:
     """Return each change that passes."""
-    return b"".join(frame.full() for frame in frames if frame.passes(wanted))
+    return encoding.joined(frame.encoded(encoding) for frame in frames if frame.passes(wanted))
 
 
-def coalesced(frames: Iterable[Frame], wanted: Filter) -> bytes:
+def coalesced(frames: Iterable[Frame], wanted: Filter) -> Messages:
     """Return one event per flag, its last, if any change of the flag passes."""
     last: dict[int, Frame] = {}
     passing = set()
@@ -71,22 +69,13 @@ def coalesced(frames: Iterable[Frame], wanted: Filter) -> bytes:
         last[flag_id] = frame
         if frame.passes(wanted):
             passing.add(flag_id)
-    return b"".join(frame.compatible() for flag_id, frame in last.items() if flag_id in passing)
+    return COMPATIBLE.joined(frame.encoded(COMPATIBLE) for flag_id, frame in last.items() if flag_id in passing)
 
 
-def sync(delta: Delta) -> bytes:
-    """Return the event that carries a net change."""
-    return sse.encode(codec.encode_delta(delta), event="sync", id=str(delta.cursor))
-
-
-def resync(here: Cursor, reason: str) -> bytes:
-    """Return the event that sends a reader to the snapshot."""
-    data = codec.encode_resync(codec.Resync(revision=str(here), reason=reason))
-    return sse.encode(data, event="resync", id=str(here))
-
-
-def nudge(flag: Flag, now_ms: int) -> bytes:
-    """Return an event that makes Flagent's clients load the snapshot; it stands for no change, so it has no id."""
+def nudge(flag: Flag | None, now_ms: int) -> Messages:
+    """Return an event that makes Flagent's clients load the snapshot; it stands for no change, so it has no cursor."""
+    if flag is None:
+        return NOTHING
     event = codec.FlagEvent(
         type=EventType.FLAG_UPDATED,
         flag_id=flag.id,
@@ -95,4 +84,4 @@ def nudge(flag: Flag, now_ms: int) -> bytes:
         data={},
         timestamp=now_ms,
     )
-    return sse.encode(codec.encode_event(event), event=event.type)
+    return COMPATIBLE.joined((COMPATIBLE.encode(event),))

@@ -31,6 +31,8 @@ _INTERVAL = 0.5
 #: Seconds between two notes of when keys were used.
 _NOTE_INTERVAL = 60.0
 _CHALLENGE = (b"www-authenticate", b"Bearer")
+#: What a key follows in the list of subprotocols.
+_KEY_PROTOCOL = b"flagent.key."
 _LOOPBACK = ("localhost", "::1")
 
 
@@ -162,6 +164,10 @@ def secret_of(headers: list[tuple[bytes, bytes]]) -> str | None:
     if scheme.lower() == b"bearer" and token.strip():
         return token.strip().decode("latin-1")
     token = found.get(b"x-api-key", b"").strip()
+    if not token:
+        # All that a web page can say when it opens a WebSocket; never in the address, which is logged on the way.
+        offered = (each.strip() for each in found.get(b"sec-websocket-protocol", b"").split(b","))
+        token = next((each.removeprefix(_KEY_PROTOCOL) for each in offered if each.startswith(_KEY_PROTOCOL)), b"")
     return token.decode("latin-1") if token else None
 
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from itertools import islice
 
-from ..core.changes import Change, Cursor, Delta, FlagRef, Snapshot
+from ..core.changes import Change, Cursor, Delta, FlagRef, Snapshot, digest_text
 from ..core.evaluation import Ruleset
 from ..core.model import Flag
 from ..errors import Diverged
+from ..wire.codec import Heartbeat, Resync
+from ..wire.encodings import COMPATIBLE, FULL, NOTHING, Encoding, Messages
 from . import frames
 from .filters import EVERYTHING, Filter
 from .frames import Frame
@@ -26,7 +28,7 @@ from .storage import Stored
 _log = logging.getLogger("flagent.hub")
 
 #: Answers kept for readers that stand at the same cursor. Few, because a sync may be as large as the snapshot.
-_MEMORY = 8
+_MEMORY = 24
 
 
 class Bridge(StrEnum):
@@ -114,6 +116,11 @@ class Hub:
         """Whether a reader knows more than we do yet, from another server on the same log."""
         return cursor.epoch == self.cursor.epoch and cursor.revision > self.cursor.revision
 
+    def is_near(self, cursor: Cursor) -> bool:
+        """Whether a reader at `cursor` gets every change from memory, or knows more than we do yet."""
+        missed = self._missed(cursor)
+        return self.is_ahead(cursor) or (missed is not None and missed <= self._sync_after)
+
     def bridge(self, cursor: Cursor, wanted: Filter = EVERYTHING) -> Bridge:
         """Return how a reader gets from `cursor` to the present."""
         if cursor == self.cursor or self.is_ahead(cursor):
@@ -125,7 +132,7 @@ class Hub:
         can_sync = cursor.epoch == self.cursor.epoch and cursor.revision >= self._gone_since and wanted.tags is None
         return Bridge.SYNC if can_sync else Bridge.RESYNC
 
-    def read(self, cursor: Cursor, wanted: Filter = EVERYTHING) -> tuple[bytes, Cursor]:
+    def read(self, cursor: Cursor, wanted: Filter = EVERYTHING, encoding: Encoding = FULL) -> tuple[Messages, Cursor]:
         """Return what follows `cursor`, and the cursor after it.
 
         It never awaits. So nothing can be delivered between what it returns and the next call, and
@@ -133,37 +140,56 @@ class Hub:
         nothing until we are there: nobody is ever taken back to an older state.
         """
         if cursor is self.cursor or cursor == self.cursor or self.is_ahead(cursor):
-            return b"", cursor
+            return NOTHING, cursor
         shared = wanted is EVERYTHING
-        found = self._full.get(cursor) if shared else None
+        found = self._answers.get((encoding, cursor)) if shared else None
         if found is None:
-            found = self._read(cursor, wanted)
-            if shared:
-                _remember(self._full, cursor, found)
+            found = self._read(cursor, wanted, encoding)
+            if shared and len(self._answers) < _MEMORY:
+                self._answers[encoding, cursor] = found
         return found, self.cursor
 
-    def read_compatible(self, cursor: Cursor, wanted: Filter, now_ms: int) -> tuple[bytes, Cursor]:
+    def read_compatible(self, cursor: Cursor, wanted: Filter, now_ms: int) -> tuple[Messages, Cursor]:
         """Return one event per flag that changed after `cursor`, for Flagent's own clients, and the cursor after it.
 
         They load the whole snapshot at any event, so one that fell behind the ring gets a nudge.
         """
         if cursor is self.cursor or cursor == self.cursor or self.is_ahead(cursor):
-            return b"", cursor
-        missed = self._missed(cursor)
+            return NOTHING, cursor
+        missed = self.frames_after(cursor)
         if missed is None:
             return self.nudge(wanted, now_ms), self.cursor
         shared = wanted is EVERYTHING
-        found = self._compatible.get(cursor) if shared else None
+        found = self._answers.get((COMPATIBLE, cursor)) if shared else None
         if found is None:
-            found = frames.coalesced(self._newest(missed), wanted)
-            if shared:
-                _remember(self._compatible, cursor, found)
+            found = frames.coalesced(missed, wanted)
+            if shared and len(self._answers) < _MEMORY:
+                self._answers[COMPATIBLE, cursor] = found
         return found, self.cursor
 
-    def nudge(self, wanted: Filter, now_ms: int) -> bytes:
+    def frames_after(self, cursor: Cursor) -> list[Frame] | None:
+        """Return the changes that follow `cursor`, oldest first, or None when they are not all in memory."""
+        missed = self._missed(cursor)
+        # From the right, where a deque is quick; readers are seldom far behind.
+        return None if missed is None else list(islice(reversed(self._ring), missed))[::-1]
+
+    def nudge(self, wanted: Filter, now_ms: int) -> Messages:
         """Return an update of the flag that changed last and passes the filter; nothing when there is none."""
-        flag = self._last_changed(wanted)
-        return b"" if flag is None else frames.nudge(flag, now_ms)
+        return frames.nudge(self._last_changed(wanted), now_ms)
+
+    def heartbeat(self, encoding: Encoding, *, with_digest: bool = True) -> Messages:
+        """Return the sign of life that tells where the newest snapshot stands."""
+        made = self._heartbeats.get((encoding, with_digest))
+        if made is None:
+            digest = digest_text(self.snapshot.digest) if with_digest else None
+            message = encoding.encode(Heartbeat(str(self.cursor), digest), self.cursor)
+            made = self._heartbeats[encoding, with_digest] = encoding.joined((message,))
+        return made
+
+    def resync(self, encoding: Encoding, reason: str) -> Messages:
+        """Return what sends a reader to the snapshot."""
+        message = encoding.encode(Resync(str(self.cursor), reason), self.cursor)
+        return encoding.joined((message,))
 
     def delta(self, cursor: Cursor, wanted: Filter = EVERYTHING) -> Delta | None:
         """Return the net change since `cursor`, or None when only a snapshot leads from there to here."""
@@ -198,8 +224,8 @@ class Hub:
     def _advance(self, ruleset: Ruleset) -> None:
         self.ruleset = ruleset
         self.cursor = ruleset.snapshot.cursor
-        self._full: dict[Cursor, bytes] = {}
-        self._compatible: dict[Cursor, bytes] = {}
+        self._answers: dict[tuple[Encoding, Cursor], Messages] = {}
+        self._heartbeats: dict[tuple[Encoding, bool], Messages] = {}
         self._last: Flag | None = None
         self._bury()
 
@@ -238,19 +264,16 @@ class Hub:
         missed = self.cursor.revision - cursor.revision
         return missed if cursor.epoch == self.cursor.epoch and 0 <= missed <= len(self._ring) else None
 
-    def _newest(self, count: int) -> Iterator[Frame]:
-        # From the right, where a deque is quick; readers are seldom far behind.
-        return reversed(list(islice(reversed(self._ring), count)))
-
-    def _read(self, cursor: Cursor, wanted: Filter) -> bytes:
+    def _read(self, cursor: Cursor, wanted: Filter, encoding: Encoding) -> Messages:
         bridge = self.bridge(cursor, wanted)
-        if bridge is Bridge.CHANGES:
-            return frames.full(self._newest(self.cursor.revision - cursor.revision), wanted)
+        missed = self.frames_after(cursor) if bridge is Bridge.CHANGES else None
+        if missed is not None:
+            return frames.changes(missed, wanted, encoding)
         delta = self.delta(cursor, wanted) if bridge is Bridge.SYNC else None
         if delta is not None:
-            return frames.sync(delta)
+            return encoding.joined((encoding.encode(delta, delta.cursor),))
         reason = "cursor is too old" if cursor.epoch == self.cursor.epoch else "cursor is of another log"
-        return frames.resync(self.cursor, reason)
+        return self.resync(encoding, reason)
 
     def _last_changed(self, wanted: Filter) -> Flag | None:
         if wanted is EVERYTHING:
@@ -271,8 +294,3 @@ class Hub:
 
 def _revision_of(flag: Flag) -> int:
     return flag.revision
-
-
-def _remember(answers: dict[Cursor, bytes], cursor: Cursor, answer: bytes) -> None:
-    if len(answers) < _MEMORY:
-        answers[cursor] = answer

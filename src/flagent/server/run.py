@@ -1,7 +1,8 @@
 """The server process: uvicorn on a socket of ours, ended by a signal without waiting for streams.
 
-uvicorn alone waits for open streams for ever, and exits by the signal it got. Here the first SIGTERM or
-SIGINT ends all streams with a goodbye and the exit is a success; a second one kills the process.
+uvicorn alone waits for open streams for ever, and exits by the signal it got. Here SIGTERM ends the
+streams with a goodbye, a few at a time over the drain window; SIGINT, or any second signal, ends them
+at once; and the exit is a success. A third signal kills the process.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _GRACE = 5
 #: Seconds until an idle connection is closed; longer than the clients' own limits, which then never meet a closed one.
 _KEEP_ALIVE = 75
 _BACKLOG = 4096
+#: Seconds between two pings on a WebSocket, and how long the answer may take.
+_PING = 20.0
 #: Objects that survive start-up are many and stay; collecting seldom keeps pauses out of the fan-out.
 _GC_THRESHOLDS = (50_000, 20, 50)
 
@@ -81,10 +84,17 @@ class Server(uvicorn.Server):
         self.app: App = create_app(settings)
         self._settings = settings
         self._on_ready = on_ready
+        self._hurried = False
+        self._signals = 0
         config = uvicorn.Config(
             self.app,
             http=Connection,
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=settings.max_body_bytes,
+            # A dictionary for each connection would cost more memory than all else about it.
+            ws_per_message_deflate=False,
+            ws_ping_interval=_PING,
+            ws_ping_timeout=_PING,
             # The application is started and stopped below, where its exceptions can reach the caller.
             lifespan="off",
             interface="asgi3",
@@ -113,8 +123,13 @@ class Server(uvicorn.Server):
                 sockets = [stack.enter_context(bind(self._settings.host, self._settings.port))]
             super().run(sockets)
 
-    def stop(self) -> None:
-        """Begin to end; may be called from any thread."""
+    def stop(self, *, hurry: bool = True) -> None:
+        """Begin to end; may be called from any thread, and again.
+
+        Args:
+            hurry: end all streams at once, and not over the drain window.
+        """
+        self._hurried = self._hurried or hurry
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -135,8 +150,8 @@ class Server(uvicorn.Server):
             stack.pop_all()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End streams at once, let other requests finish, then stop the application."""
-        await self.app.drain()
+        """End streams, while requests are still answered; then let those finish, and stop the application."""
+        await self.app.drain(lambda: self._hurried)
         await super().shutdown(sockets)
         await self.app.stop()
         _log.info("stopped")
@@ -154,11 +169,13 @@ class Server(uvicorn.Server):
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    def handle_exit(self, _sig: int, _frame: FrameType | None) -> None:
-        """Begin to end; the next signal kills the process."""
-        self.stop()
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
+    def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
+        """Begin to end; after two signals the next kills the process."""
+        self._signals += 1
+        self.stop(hurry=sig == signal.SIGINT or self._signals > 1)
+        if self._signals > 1:
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -26,6 +26,11 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "ring": (1, 1_000_000),
     "sync_after": (1, 1_000_000),
     "max_tombstones": (0, 10_000_000),
+    "max_replay": (0, 10_000_000),
+    "max_age": (0.0, 86_400.0),
+    "drain_window": (0.0, 600.0),
+    "max_streams": (1, 10_000_000),
+    "max_downloads": (1, 1_000_000),
     "rate_limit": (0.0, 1_000_000.0),
     "max_body_bytes": (1024, 1 << 30),
     "max_batch_entities": (1, 1_000_000),
@@ -54,6 +59,11 @@ class Settings:
         ring: how many of the newest changes are kept in memory for readers.
         sync_after: a reader that is more changes behind gets their net effect instead of each.
         max_tombstones: how many deletions and renames are kept for readers that resume.
+        max_replay: how many changes of the log a stream that asks for a moment (`since`) is sent at most.
+        max_age: seconds after which a stream is sent elsewhere, give or take a fifth; 0 is never.
+        drain_window: seconds over which open streams are ended after SIGTERM; fewer than fifty a second take less.
+        max_streams: how many streams may be open; more are asked to come back later.
+        max_downloads: how many snapshots may be on their way at once; more are asked to come back later.
         insecure: serve other machines although there is no admin key, and so everybody may do everything.
         open_reads: evaluation, export and streams need no key, for those of Flagent's clients that can send none.
         rate_limit: requests per second that one key, or one address without a key, may make; twice as many
@@ -81,6 +91,11 @@ class Settings:
     ring: int = 1024
     sync_after: int = 64
     max_tombstones: int = 10_000
+    max_replay: int = 100_000
+    max_age: float = 1800.0
+    drain_window: float = 20.0
+    max_streams: int = 100_000
+    max_downloads: int = 1000
     insecure: bool = False
     open_reads: bool = False
     rate_limit: float = 0.0

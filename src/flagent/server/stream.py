@@ -1,80 +1,168 @@
-"""One open stream: how far its reader has read, what it wants, and how to write to it."""
+"""One open stream: who reads it, how far they are, and how to write to it."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from enum import StrEnum
+from typing import Any, Protocol
 
+from msgspec import Struct
 from starlette.types import Send
 
 from ..core.changes import Cursor
-from .filters import Filter
+from ..wire.encodings import Messages
+from .filters import EVERYTHING, Filter
+
+
+class Kind(StrEnum):
+    """What a stream carries, and how."""
+
+    SSE = "sse"
+    COMPATIBLE = "compatible"
+    EVALUATIONS = "evaluations"
+    SOCKET = "websocket"
+    SOCKET_CHANGES = "websocket-changes"
+    SOCKET_EVALUATIONS = "websocket-evaluations"
+
+
+class Reader(Protocol):
+    """What a stream has to say.
+
+    Attributes:
+        cursor: where the reader is, by what it was told.
+        compatible: whether what it gets is held back until bursts are over.
+        catch_up: what has to be written before anything else and takes a while; None for nothing.
+    """
+
+    cursor: Cursor
+    compatible: bool
+    catch_up: Callable[[], AsyncIterator[Messages]] | None
+
+    def news(self) -> Messages:
+        """Return what is new to the reader, who is then told."""
+
+    def sign(self) -> Messages:
+        """Return a sign of life."""
+
+    def nudge(self) -> Messages:
+        """Return what makes the reader load everything anew; it need not, so it may be nothing."""
+
+    def restart(self, reason: str) -> Messages:
+        """Return what makes the reader load everything anew."""
+
+    def goodbye(self, reason: str, reconnect_after_ms: int) -> Messages:
+        """Return what tells the reader that the stream ends."""
+
+
+class Outlet(Protocol):
+    """How messages get to the far end; each call waits while the connection takes nothing."""
+
+    def write(self, messages: Messages) -> Awaitable[object]:
+        """Write messages."""
+
+    def finish(self, messages: Messages, reason: str) -> Awaitable[object]:
+        """Write the last messages and end."""
+
+
+class EventStreamOutlet:
+    """The body of an HTTP answer."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    def write(self, messages: Messages) -> Awaitable[object]:
+        """Write messages."""
+        body = messages[0] if len(messages) == 1 else b"".join(messages)
+        return self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    def finish(self, messages: Messages, reason: str) -> Awaitable[object]:  # noqa: ARG002 - the messages say it
+        """Write the last messages and end the answer."""
+        return self._send({"type": "http.response.body", "body": b"".join(messages), "more_body": False})
+
+
+class About(Struct, frozen=True):
+    """Who reads a stream.
+
+    Attributes:
+        kind: what the stream carries.
+        client_id: what the client calls itself; empty when it does not.
+        agent: its `User-Agent`: an SDK and its version, or a browser.
+        address: where the connection comes from.
+        opened_at: when, in milliseconds since 1970.
+        key_id: the key that opened it; None for none.
+        wanted: which flags it is about.
+    """
+
+    kind: Kind
+    client_id: str = ""
+    agent: str = ""
+    address: str = ""
+    opened_at: int = 0
+    key_id: int | None = None
+    wanted: Filter = EVERYTHING
 
 
 class Stream:
     """What the broadcaster knows of a stream; constant in size, however slow the reader.
 
     Attributes:
-        cursor: where the reader is, by what it was told.
-        seen: up to here the changes were looked at; those after `cursor` did not pass the filter.
-        wanted: which changes the reader asked for.
-        compatible: the reader is one of Flagent's own clients.
-        send: ASGI's way to write; it waits while the connection takes nothing.
-        transport: the connection itself, if the server lets us have it.
+        reader: what there is to say.
+        outlet: how to say it.
+        about: to whom.
         owner: the task of the request, which ends when the client hangs up.
-        key_id: the key that opened it; None for none.
+        transport: the connection itself, if the server lets us have it.
         number: the broadcaster's name for it.
         ended: nothing is written any more.
+        written: bytes that were written.
         written_at: when something was written last.
         nudge_at: when a compatible stream gets its nudge.
+        ends_at: when it has lived long enough.
         due: when the broadcaster looks at it even if nothing changed.
-        pending: the write that waits for the connection.
+        pending: the write that waits for the connection, or what is catching up.
         stalled_at: since when the connection has taken nothing.
         unsent: bytes that were waiting for it then.
     """
 
     __slots__ = (
-        "compatible",
-        "cursor",
+        "about",
         "due",
         "ended",
-        "key_id",
+        "ends_at",
         "nudge_at",
         "number",
+        "outlet",
         "owner",
         "pending",
-        "seen",
-        "send",
+        "reader",
         "stalled_at",
         "transport",
         "unsent",
-        "wanted",
+        "written",
         "written_at",
     )
 
     def __init__(
         self,
-        cursor: Cursor,
-        wanted: Filter,
+        reader: Reader,
+        outlet: Outlet,
         *,
-        compatible: bool,
-        send: Send,
         owner: asyncio.Task[Any],
         transport: asyncio.WriteTransport | None = None,
-        key_id: int | None = None,
+        about: About,
     ) -> None:
-        self.cursor = self.seen = cursor
-        self.wanted = wanted
-        self.compatible = compatible
-        self.send = send
-        self.transport = transport
+        self.reader = reader
+        self.outlet = outlet
+        self.about = about
         self.owner = owner
-        self.key_id = key_id
+        self.transport = transport
         self.number = -1
         self.ended = False
+        self.written = 0
         self.written_at = 0.0
         self.nudge_at = math.inf
+        self.ends_at = math.inf
         self.due = math.inf
         self.pending: asyncio.Task[None] | None = None
         self.stalled_at = 0.0

@@ -14,7 +14,7 @@ from msgspec import Struct
 from ..core.changes import Change, Cursor, Delta, EventType, digest_text
 from ..core.model import Flag, wire_name
 from ..errors import DecodeError
-from .views import checked_text, decode_delta, parse_digest
+from .views import checked_text, decode_delta, encode_delta, parse_digest
 
 #: The version of the update protocol, told in `connected`.
 PROTOCOL = 1
@@ -83,7 +83,7 @@ class Resync(Struct, frozen=True):
     reason: str = ""
 
 
-class Heartbeat(Struct, frozen=True):
+class Heartbeat(Struct, frozen=True, omit_defaults=True):
     """Nothing happened: the server is still there, and this is where it is."""
 
     revision: str
@@ -171,30 +171,14 @@ def change_of(event: FlagEvent) -> tuple[Cursor, Change] | None:
     )
 
 
-def encode_connected(message: Connected) -> bytes:
-    """Return the data of `connected`."""
-    return _encode(msgspec.structs.replace(message, type="connected"))
-
-
-def encode_event(event: FlagEvent) -> bytes:
-    """Return the data of a change event; members without a value are left out, Flagent's own never."""
-    members = {name: value for name, value in msgspec.structs.asdict(event).items() if value is not None}
-    return _encode({wire_name(name): value for name, value in members.items()})
-
-
-def encode_resync(message: Resync) -> bytes:
-    """Return the data of `resync`."""
-    return _encode(message)
-
-
-def encode_heartbeat(message: Heartbeat) -> bytes:
-    """Return the data of `heartbeat`."""
-    return _encode(message)
-
-
-def encode_goodbye(message: Goodbye) -> bytes:
-    """Return the data of `goodbye`."""
-    return _encode(message)
+def data_of(message: Struct) -> bytes:
+    """Return the data of the event that says this; members of changes without a value are left out."""
+    if isinstance(message, Connected):
+        return _encode(msgspec.structs.replace(message, type="connected"))
+    if isinstance(message, FlagEvent):
+        members = {name: value for name, value in msgspec.structs.asdict(message).items() if value is not None}
+        return _encode({wire_name(name): value for name, value in members.items()})
+    return encode_delta(message) if isinstance(message, Delta) else _encode(message)
 
 
 def decode_event(type: str, data: bytes) -> Message | None:

@@ -178,14 +178,17 @@ def _document_in_dialect(body: bytes) -> Document:
 
 def encode_delta(delta: Delta) -> bytes:
     """Return a net change as JSON: the data of `sync`, and the answer to `?after=`."""
-    return _encode(
-        DeltaDocument(
-            origin=str(delta.origin),
-            revision=str(delta.cursor),
-            digest=None if delta.digest is None else digest_text(delta.digest),
-            flags=delta.flags,
-            deleted=delta.deleted,
-        )
+    return _encode(document_of(delta))
+
+
+def document_of(delta: Delta) -> DeltaDocument:
+    """Return a net change as it is written."""
+    return DeltaDocument(
+        origin=str(delta.origin),
+        revision=str(delta.cursor),
+        digest=None if delta.digest is None else digest_text(delta.digest),
+        flags=delta.flags,
+        deleted=delta.deleted,
     )
 
 

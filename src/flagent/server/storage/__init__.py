@@ -6,12 +6,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
 from ...errors import ConfigurationError
-from .log import Stored
+from .log import Overtaken, Stored
 from .postgresql import Postgresql
 from .sqlite import Sqlite
 from .storage import Storage
 
-__all__ = ["Storage", "Stored", "open_storage"]
+__all__ = ["Overtaken", "Storage", "Stored", "open_storage"]
 
 
 _ENGINES: dict[str, type[Sqlite | Postgresql]] = {

@@ -6,16 +6,16 @@ Blocking functions on a connection that is in a transaction; the same text runs 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 
-from ...core.changes import Change, EventType, FlagRef, Snapshot, digest_text
+from ...core.changes import Change, Cursor, EventType, FlagRef, Snapshot, digest_text
 from ...core.ids import Ids
 from ...core.model import Flag
-from ...errors import Conflict, StorageUnavailable
+from ...errors import Diverged, StorageUnavailable
 from .schema import change_log, entity_type, flag, log_head, tag
 
 #: How many deletions and renames a start brings back for readers that resume.
@@ -46,6 +46,10 @@ _select_changes = (
     .limit(sa.bindparam("page"))
 )
 
+_select_head = sa.select(log_head.c.epoch, log_head.c.revision)
+_select_first_since = sa.select(sa.func.min(change_log.c.revision)).where(change_log.c.at_ms >= sa.bindparam("at_ms"))
+_select_oldest = sa.select(change_log.c.revision, change_log.c.at_ms).order_by(change_log.c.revision).limit(1)
+
 
 class Stored(Struct, frozen=True):
     """What a server starts from.
@@ -61,6 +65,26 @@ class Stored(Struct, frozen=True):
     ids: Ids
     tombstones: tuple[tuple[int, FlagRef], ...] = ()
     tombstones_since: int = 0
+
+
+class Overtaken(StorageUnavailable):
+    """Another writer took the revision; nothing was written, and the edit has to be decided anew."""
+
+
+class Since(NamedTuple):
+    """Where the changes since a moment are in the log.
+
+    Attributes:
+        after: the revision before the first of them.
+        oldest: the oldest revision that the log has.
+        begins_at: when that was, in milliseconds since 1970; None for an empty log.
+        head: the newest cursor.
+    """
+
+    after: int
+    oldest: int
+    begins_at: int | None
+    head: Cursor
 
 
 def create_head(connection: sa.Connection, epoch: str) -> str:
@@ -102,7 +126,7 @@ def append(connection: sa.Connection, epoch: str, changes: Sequence[Change], ids
     """Write `changes`, which must follow the newest revision of the log `epoch`, and the state after them.
 
     Raises:
-        Conflict: another writer took the revision.
+        Overtaken: another writer took the revision.
     """
     before = changes[0].revision - 1
     # One counter row, locked until commit, and not a sequence: a sequence hands out numbers in an
@@ -112,7 +136,7 @@ def append(connection: sa.Connection, epoch: str, changes: Sequence[Change], ids
         {"at_epoch": epoch, "at_revision": before, "revision": changes[-1].revision, **_id_columns(ids)},
     )
     if done.rowcount != 1:
-        raise Conflict(f"revision {before} is not the newest any more")
+        raise Overtaken(f"revision {before} is not the newest any more")
     rows = [_row(change) for change in changes]
     connection.execute(_insert_change, rows)
     for change, row in zip(changes, rows, strict=True):
@@ -120,10 +144,39 @@ def append(connection: sa.Connection, epoch: str, changes: Sequence[Change], ids
     _register(connection, [change.flag for change in changes if change.flag is not None])
 
 
-def changes_after(connection: sa.Connection, revision: int, limit: int) -> list[Change]:
-    """Return the changes that follow `revision`, at most `limit` of them."""
-    rows = connection.execute(_select_changes, {"after": revision, "page": limit})
+def changes_after(connection: sa.Connection, epoch: str, revision: int, limit: int) -> list[Change]:
+    """Return the changes of the log `epoch` that follow `revision`, at most `limit` of them.
+
+    Raises:
+        Diverged: the database holds another log by now, or one that has lost its end: it was restored.
+    """
+    rows = connection.execute(_select_changes, {"after": revision, "page": limit}).all()
+    # The transaction sees one state, so the head is that of the rows.
+    head = connection.execute(_select_head).one()
+    if head.epoch != epoch or head.revision < revision:
+        raise Diverged(f"the log is at {head.epoch}:{head.revision}, not after {epoch}:{revision}")
     return [change_of(row) for row in rows]
+
+
+def since(connection: sa.Connection, at_ms: int) -> Since:
+    """Return where the changes since a moment are; clocks that were set back make it look back farther."""
+    head = connection.execute(_select_head).one()
+    first = connection.execute(_select_first_since, {"at_ms": at_ms}).scalar()
+    oldest = connection.execute(_select_oldest).first()
+    return Since(
+        after=head.revision if first is None else first - 1,
+        oldest=head.revision + 1 if oldest is None else oldest.revision,
+        # Whoever asks for a moment after the oldest change misses none of those that are gone.
+        begins_at=None if oldest is None or oldest.at_ms <= at_ms else oldest.at_ms,
+        head=Cursor(head.epoch, head.revision),
+    )
+
+
+def renew(connection: sa.Connection, epoch: str) -> str:
+    """Give the log another name; return the one before."""
+    before = str(connection.execute(sa.select(log_head.c.epoch).with_for_update()).scalar_one())
+    connection.execute(log_head.update().values(epoch=epoch))
+    return before
 
 
 def change_of(row: sa.Row[Any]) -> Change:

@@ -43,6 +43,7 @@ change_log = sa.Table(
 )
 _gone = sa.text("flag IS NULL OR previous_key IS NOT NULL")
 sa.Index("change_log_flag", change_log.c.flag_id, change_log.c.revision)
+sa.Index("change_log_time", change_log.c.at_ms)
 sa.Index("change_log_gone", change_log.c.revision, sqlite_where=_gone, postgresql_where=_gone)
 
 flag = sa.Table(

@@ -24,7 +24,7 @@ from ...core.model import Flag, Tag
 from ...errors import Closed, StorageUnavailable
 from ..keys import Key, KeyKind
 from . import api_keys, archive, log
-from .log import Stored
+from .log import Since, Stored
 from .migrate import migrate
 from .postgresql import Postgresql
 from .sqlite import Sqlite
@@ -94,13 +94,16 @@ class Storage:
 
     async def load(self) -> Stored:
         """Return the newest state and what is needed to go on from it."""
-        return await self._read(log.load)
+        stored = await self._read(log.load)
+        # It is another one when the database was restored meanwhile.
+        self._epoch, self._fresh = stored.snapshot.epoch, ()
+        return stored
 
     async def append(self, changes: Sequence[Change], ids: Ids) -> None:
         """Write `changes`, which must follow the newest revision, in one transaction, and wake the tail.
 
         Raises:
-            Conflict: another writer took the revision; nothing was written.
+            Overtaken: another writer took the revision; nothing was written.
             StorageUnavailable: nothing was written.
         """
         await self._write(partial(self._append, changes=changes, ids=ids))
@@ -139,10 +142,28 @@ class Storage:
         self.wake.set()
 
     async def changes_after(self, revision: int, limit: int = PAGE) -> list[Change]:
-        """Return the changes that follow `revision`, at most `limit` of them."""
+        """Return the changes that follow `revision`, at most `limit` of them.
+
+        Raises:
+            Diverged: the database was restored; the state has to be loaded anew.
+        """
         if self._fresh and self._fresh[0].revision == revision + 1:
             return list(self._fresh[:limit])
-        return await self._read(partial(log.changes_after, revision=revision, limit=limit))
+        return await self._read(partial(log.changes_after, epoch=self._epoch, revision=revision, limit=limit))
+
+    async def since(self, at_ms: int) -> Since:
+        """Return where the changes since a moment, in milliseconds since 1970, are in the log."""
+        return await self._read(partial(log.since, at_ms=at_ms))
+
+    async def renew_epoch(self) -> tuple[str, str]:
+        """Give the log another name, so that no reader takes its cursors for those of the one before.
+
+        Returns:
+            The name before, and the new one.
+        """
+        self._epoch = secrets.token_hex(8)
+        before = await self._write(partial(log.renew, epoch=self._epoch))
+        return before, self._epoch
 
     async def news(self) -> None:
         """Return when there may be new changes: after an own commit at once, after a foreign one soon.

@@ -1,0 +1,54 @@
+"""The connection under a stream: who is at its other end, and how much the kernel may hold for them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+
+from starlette.types import Scope
+
+from . import asgi
+from .asgi import TRANSPORT
+from .editor import now_ms
+from .filters import Filter
+from .gate import access_of
+from .stream import About, Kind
+
+#: The kernel would take megabytes for a client that reads nothing, and so hide that it doesn't.
+_SEND_BUFFER = 64 * 1024
+#: What is kept of the texts that clients send about themselves.
+_MAX_TEXT = 200
+
+
+def transport_of(scope: Scope) -> asyncio.WriteTransport | None:
+    """Return the transport, which our own server puts into the scope; others hide it."""
+    transport: asyncio.WriteTransport | None = scope.get("state", {}).get(TRANSPORT)
+    return transport
+
+
+def prepare(transport: asyncio.WriteTransport | None, write_timeout: float) -> None:
+    """Make the kernel tell soon when the other end takes nothing, or is gone."""
+    connection = None if transport is None else transport.get_extra_info("socket")
+    if connection is None:
+        return
+    with suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # A peer that vanished without a word: its connection ends when it has acknowledged nothing for so long.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(write_timeout * 1000))
+
+
+def about(scope: Scope, kind: Kind, wanted: Filter) -> About:
+    """Return who opens a stream."""
+    client = scope.get("client")
+    client_id = asgi.header(scope, b"x-client-id") or asgi.first(asgi.query(scope), "clientID") or ""
+    return About(
+        kind=kind,
+        client_id=client_id[:_MAX_TEXT],
+        agent=asgi.header(scope, b"user-agent")[:_MAX_TEXT],
+        address=f"{client[0]}:{client[1]}" if client else "",
+        opened_at=now_ms(),
+        key_id=access_of(scope).key_id,
+        wanted=wanted,
+    )

@@ -1,0 +1,128 @@
+"""Opening a stream of changes: may it be, where does its reader stand, and what is it told first."""
+
+from __future__ import annotations
+
+import random
+import socket
+from typing import NamedTuple
+
+from prometheus_client import Counter
+
+from ..core.changes import Cursor, digest_text
+from ..wire.codec import PROTOCOL, Connected
+from ..wire.encodings import COMPATIBLE, Encoding, Messages
+from . import asgi, replay
+from .broadcast import Broadcaster
+from .editor import now_ms
+from .filters import Filter
+from .hub import Bridge, Hub
+from .readers import ChangeReader, CompatibleReader
+from .settings import Settings
+from .storage import Storage
+
+_MESSAGE = "Connected to Flagent realtime updates"
+#: How a reader's bridge is called in the greeting: it need not know whether changes come one by one.
+RESUME = {
+    Bridge.CURRENT: "current",
+    Bridge.CHANGES: "changes",
+    Bridge.SYNC: "changes",
+    Bridge.RESYNC: "resync",
+}
+#: A cursor of nobody's log.
+UNKNOWN = Cursor("", 0)
+#: The longest time in seconds after which a client that found the server full shall try again.
+_MAX_RETRY = 5
+
+
+class Start(NamedTuple):
+    """Where a request wants to start.
+
+    Attributes:
+        wanted: which flags.
+        after: the cursor that the reader has; empty for none.
+        since: a moment, used without `after`; empty for none.
+    """
+
+    wanted: Filter
+    after: str = ""
+    since: str = ""
+
+
+class Opening:
+    """Lets streams begin.
+
+    Attributes:
+        broadcaster: serves what was opened.
+    """
+
+    def __init__(
+        self, hub: Hub, storage: Storage, broadcaster: Broadcaster, settings: Settings, accepts: Counter
+    ) -> None:
+        self.broadcaster = broadcaster
+        self._hub = hub
+        self._storage = storage
+        self._settings = settings
+        self._accepts = accepts
+        self._node = settings.node or socket.gethostname()
+
+    def check(self) -> None:
+        """See whether one more stream may be opened.
+
+        Raises:
+            Refusal: 503; clients that come together are asked to come back apart.
+        """
+        if self.broadcaster.draining:
+            raise asgi.unavailable("this server is being stopped", random.randint(1, _MAX_RETRY))  # noqa: S311
+        if len(self.broadcaster) >= self._settings.max_streams:
+            said = f"{self._settings.max_streams} streams are open, which is all that this server takes"
+            raise asgi.unavailable(said, random.randint(1, _MAX_RETRY))  # noqa: S311
+
+    async def changes(self, start: Start, encoding: Encoding) -> tuple[ChangeReader | CompatibleReader, Messages]:
+        """Return the reader of a stream of changes, and what it is told first.
+
+        Raises:
+            Refusal: 400, `since` names no moment.
+            StorageUnavailable: the changes since a moment can't be read.
+        """
+        compatible = encoding is COMPATIBLE
+        known = (Cursor.parse(start.after) or UNKNOWN) if start.after else None
+        if known is None and start.since:
+            return await self._replayed(start, encoding)
+        at = self._hub.cursor if known is None or (compatible and known is UNKNOWN) else known
+        resume = "none" if known is None else RESUME[self._hub.bridge(known, start.wanted)]
+        self._accepts.labels("compatible" if compatible else resume).inc()
+        return self._reader(at, start.wanted, encoding), self.greeting(encoding, resume)
+
+    async def _replayed(self, start: Start, encoding: Encoding) -> tuple[ChangeReader | CompatibleReader, Messages]:
+        beginning = await replay.begin(self._storage, replay.moment(start.since), self._settings.max_replay)
+        if beginning.refusal:
+            self._accepts.labels("resync").inc()
+            reader = self._reader(self._hub.cursor, start.wanted, encoding)
+            greeting = self.greeting(encoding, "resync")
+            return reader, encoding.joined((*greeting, *reader.restart(f"since {start.since}: {beginning.refusal}")))
+        reader = self._reader(beginning.cursor, start.wanted, encoding)
+        reader.catch_up = replay.Replay(self._storage, self._hub, reader, start.wanted, encoding)
+        self._accepts.labels("replay").inc()
+        return reader, self.greeting(encoding, "changes")
+
+    def _reader(self, cursor: Cursor, wanted: Filter, encoding: Encoding) -> ChangeReader | CompatibleReader:
+        if encoding is COMPATIBLE:
+            return CompatibleReader(self._hub, cursor, wanted)
+        return ChangeReader(self._hub, cursor, wanted, encoding)
+
+    def greeting(self, encoding: Encoding, resume: str, *, with_digest: bool = True) -> Messages:
+        """Return `connected`: how the cursor was answered, and where the server is."""
+        if encoding is COMPATIBLE:
+            return encoding.joined((encoding.encode(Connected(message=_MESSAGE, timestamp=now_ms())),))
+        snapshot = self._hub.snapshot
+        connected = Connected(
+            message=_MESSAGE,
+            timestamp=now_ms(),
+            protocol=PROTOCOL,
+            revision=str(snapshot.cursor),
+            digest=digest_text(snapshot.digest) if with_digest else None,
+            resume=resume,
+            heartbeat_ms=round(self._settings.heartbeat * 1000),
+            node=self._node,
+        )
+        return encoding.joined((encoding.encode(connected),))

@@ -1,0 +1,52 @@
+"""The SSE stream for one entity: its results, and nothing from which a rule could be read."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+from starlette.types import Receive, Scope, Send
+
+from ...wire.encodings import FULL
+from .. import asgi
+from ..asgi import Refusal
+from ..gate import access_of
+from ..opening import Opening
+from ..settings import Settings
+from ..stream import Kind
+from ..watching import Watch, Watching
+from .streams import HEADERS, opened, retry, serve
+
+PATHS = ("/api/v1/realtime/evaluations", "/realtime/evaluations")
+
+
+class EntityStreamRoute:
+    """Opens streams for one entity each."""
+
+    def __init__(self, opening: Opening, watching: Watching, settings: Settings) -> None:
+        self._opening = opening
+        self._watching = watching
+        self._settings = settings
+        self._decoder = msgspec.json.Decoder(Watch)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; it lasts as long as the stream."""
+        try:
+            asgi.check_method(scope, "GET", "POST")
+            self._opening.check()
+            watch = await self._watch(scope, receive)
+            reader, greeting = self._watching.entity(watch, access_of(scope), FULL)
+        except Refusal as refusal:
+            await refusal.answer(send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        stream = opened(scope, send, reader, Kind.EVALUATIONS, watch.wanted, self._settings)
+        await serve(self._opening.broadcaster, stream, (retry(self._settings), *greeting), receive)
+
+    async def _watch(self, scope: Scope, receive: Receive) -> Watch:
+        if scope["method"] == "POST":
+            body = await asgi.read_body(receive, self._settings.max_body_bytes)
+            watch = asgi.decoded("body", body, self._decoder)
+        else:
+            watch = Watch.of_query(asgi.query(scope))
+        resumed = asgi.header(scope, b"last-event-id")
+        return replace(watch, after=resumed) if resumed else watch
