@@ -43,7 +43,9 @@ def test_streams_and_the_delay_of_their_events_are_counted(live_server: LiveServ
 
         found = metrics_of(live_server)
 
-    assert found["flagent_streams"] == 1
+    assert found['flagent_streams{kind="sse"}'] == 1
+    assert found['flagent_streams{kind="websocket"}'] == 0
+    assert found["flagent_streams_bytes"] > 500
     assert found['flagent_streams_opened_total{resume="none"}'] == 1
     assert found["flagent_delivery_seconds_count"] == 1
 

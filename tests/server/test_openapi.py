@@ -17,10 +17,11 @@ from starlette.routing import Route
 from flagent.server.openapi import description
 from flagent.server.openapi.operations import OPERATIONS
 from flagent.server.policy import rule_for
-from flagent.server.routes import ROUTES, evaluation, export, streams
+from flagent.server.routes import ROUTES, entity_streams, evaluation, export, streams
 
 _HOT = {
     *(("GET", path) for path in streams.PATHS),
+    *((method, path) for method in ("GET", "POST") for path in entity_streams.PATHS),
     ("GET", export.PATH),
     *((method, path) for method in ("GET", "POST") for path in (evaluation.PATH, evaluation.BATCH_PATH)),
 }

@@ -16,9 +16,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from flagent.server.openapi import description
+from flagent.server.routes import entity_streams, streams
 
 #: Streams never end, which is what they are for; and the key that opens all the rest must not be revoked.
-_LEFT_OUT = ("/api/v1/realtime/sse", "/realtime/sse", "/api/v1/keys/{keyID}")
+_LEFT_OUT = (*streams.PATHS, *entity_streams.PATHS, "/api/v1/keys/{keyID}")
 
 
 def _document() -> dict[str, Any]:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.datastructures import State
@@ -19,6 +20,7 @@ from . import asgi, leaving
 from .asgi import Refusal
 from .broadcast import Broadcaster
 from .cors import cross_origin
+from .downloads import Downloads
 from .editor import Editor
 from .evaluating import Evaluations
 from .gate import Gate
@@ -31,6 +33,7 @@ from .services import Services
 from .settings import Settings
 from .storage import Storage, open_storage
 from .storage.tail import follow
+from .stream import Kind
 from .warnings import warnings_header
 from .watching import Watching
 
@@ -187,7 +190,8 @@ def create_app(settings: Settings) -> App:
 def _observed(hub: Hub, broadcaster: Broadcaster) -> Metrics:
     metrics = Metrics()
     broadcaster.delivered = metrics.delivery.observe
-    metrics.gauge("streams", "Open streams.", lambda: len(broadcaster))
+    metrics.gauges("streams", "Open streams.", "kind", {kind.value: partial(broadcaster.count, kind) for kind in Kind})
+    metrics.gauge("streams_bytes", "Bytes written to streams.", lambda: broadcaster.written)
     metrics.gauge("streams_stalled", "Streams ended because their reader took nothing.", lambda: broadcaster.stalled)
     metrics.gauge("streams_failed", "Streams ended because they could not be served.", lambda: broadcaster.failed)
     metrics.gauge("revision", "Revision of the newest change.", lambda: hub.cursor.revision)
@@ -197,15 +201,18 @@ def _observed(hub: Hub, broadcaster: Broadcaster) -> Metrics:
 
 
 def _hot_routes(hub: Hub, opening: Opening, settings: Settings, metrics: Metrics) -> dict[str, ASGIApp]:
+    downloads = Downloads(settings)
     watching, evaluations = Watching(hub, opening), Evaluations(hub, settings, metrics.evaluations)
     stream = streams.StreamRoute(opening, settings)
     entity_stream = entity_streams.EntityStreamRoute(opening, watching, settings)
     socket = sockets.SocketRoute(hub, opening, watching, evaluations, settings)
+    metrics.gauge("downloads", "Snapshots on their way.", lambda: len(downloads))
+    metrics.gauge("downloads_refused", "Snapshots refused because too many were.", lambda: downloads.refused)
     return {
         **dict.fromkeys(streams.PATHS, stream),
         **dict.fromkeys(entity_streams.PATHS, entity_stream),
         **dict.fromkeys(sockets.PATHS, socket),
-        export.PATH: export.ExportRoute(hub),
+        export.PATH: export.ExportRoute(hub, downloads),
         evaluation.PATH: evaluation.EvaluationRoute(evaluations, settings),
         evaluation.BATCH_PATH: evaluation.BatchRoute(evaluations, settings),
     }

@@ -104,6 +104,11 @@ class EntityReader:
         self._encoding = encoding
         self.catch_up: Callable[[], AsyncIterator[Messages]] | None = self._everything if cursor is None else None
 
+    @property
+    def seen(self) -> Cursor:
+        """The same as the cursor."""
+        return self.cursor
+
     def news(self) -> Messages:
         """Return the results that changed."""
         if self.cursor is self._hub.cursor or self._hub.is_ahead(self.cursor):

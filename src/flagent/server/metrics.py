@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -36,6 +36,12 @@ class Metrics:
     def gauge(self, name: str, documentation: str, value: Callable[[], float]) -> None:
         """Show a number that is looked up whenever someone asks."""
         Gauge(f"flagent_{name}", documentation, registry=self._registry).set_function(value)
+
+    def gauges(self, name: str, documentation: str, label: str, values: Mapping[str, Callable[[], float]]) -> None:
+        """Show numbers that are looked up whenever someone asks, one for each value of a label."""
+        gauge = Gauge(f"flagent_{name}", documentation, [label], registry=self._registry)
+        for value, number in values.items():
+            gauge.labels(value).set_function(number)
 
     def counted(self, path: str, status: int) -> None:
         """Count an answer."""

@@ -17,40 +17,44 @@ class ChangeReader:
 
     Attributes:
         cursor: where the reader is, by what it was told.
-        seen: up to here the changes were looked at; those after `cursor` did not pass the filter.
     """
 
-    __slots__ = ("_encoding", "_hub", "_wanted", "catch_up", "cursor", "seen")
+    __slots__ = ("_encoding", "_hub", "_seen", "_wanted", "catch_up", "cursor")
     compatible = False
 
     def __init__(self, hub: Hub, cursor: Cursor, wanted: Filter, encoding: Encoding) -> None:
-        self.cursor = self.seen = cursor
+        self.cursor = self._seen = cursor
         self.catch_up: Callable[[], AsyncIterator[Messages]] | None = None
         self._hub = hub
         self._wanted = wanted
         self._encoding = encoding
 
+    @property
+    def seen(self) -> Cursor:
+        """Up to here the changes were looked at; those after `cursor` did not pass the filter."""
+        return self._seen
+
     def moved(self, cursor: Cursor) -> None:
         """Say that the reader was told everything up to here by other means."""
-        self.cursor = self.seen = cursor
+        self.cursor = self._seen = cursor
 
     def news(self) -> Messages:
         """Return the changes, or their net effect, or that only a snapshot helps."""
-        start, wanted = self.seen, self._wanted
+        start, wanted = self._seen, self._wanted
         if wanted is not EVERYTHING and self._hub.bridge(start, wanted) is Bridge.SYNC:
             # A net change has to start where the reader knows that it is.
             start = self.cursor
-        news, self.seen = self._hub.read(start, wanted, self._encoding)
+        news, self._seen = self._hub.read(start, wanted, self._encoding)
         if news:
-            self.cursor = self.seen
+            self.cursor = self._seen
         return news
 
     def sign(self) -> Messages:
         """Return a heartbeat: a filter may have moved the cursor without a word, and it tells where the reader is."""
         # A reader that is ahead of us must not hear of an older cursor.
-        if self._hub.is_ahead(self.seen):
+        if self._hub.is_ahead(self._seen):
             return self._encoding.comment
-        self.cursor = self.seen
+        self.cursor = self._seen
         return self._hub.heartbeat(self._encoding)
 
     def nudge(self) -> Messages:
@@ -81,6 +85,11 @@ class CompatibleReader:
         self.catch_up: Callable[[], AsyncIterator[Messages]] | None = None
         self._hub = hub
         self._wanted = wanted
+
+    @property
+    def seen(self) -> Cursor:
+        """The same as the cursor."""
+        return self.cursor
 
     def moved(self, cursor: Cursor) -> None:
         """Say that the reader was told everything up to here by other means."""

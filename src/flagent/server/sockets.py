@@ -219,6 +219,11 @@ class _Silence:
         self.catch_up: Callable[[], AsyncIterator[Messages]] | None = None
         self.cursor = socket.cursor()
 
+    @property
+    def seen(self) -> Cursor:
+        """Where the server is: there is nothing to miss."""
+        return self._socket.cursor()
+
     def news(self) -> Messages:
         """Return nothing."""
         return NOTHING

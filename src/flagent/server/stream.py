@@ -32,12 +32,18 @@ class Reader(Protocol):
 
     Attributes:
         cursor: where the reader is, by what it was told.
+        seen: up to here the changes were looked at; what a filter keeps back moves only this.
         compatible: whether what it gets is held back until bursts are over.
         catch_up: what has to be written before anything else and takes a while; None for nothing.
     """
 
     cursor: Cursor
     compatible: bool
+
+    @property
+    def seen(self) -> Cursor:
+        """Up to here the changes were looked at."""
+
     catch_up: Callable[[], AsyncIterator[Messages]] | None
 
     def news(self) -> Messages:

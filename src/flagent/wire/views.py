@@ -22,6 +22,7 @@ from ..errors import DecodeError
 from . import dialect
 
 _encode = msgspec.json.Encoder().encode
+_pack = msgspec.msgpack.Encoder().encode
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 
 #: The members of a flag that only the full view has.
@@ -90,7 +91,14 @@ def _listed(flags: Iterable[dict[str, Any]]) -> bytes:
     return b"[" + b",".join(map(_encode, flags)) + b"]"
 
 
-def encode_snapshot(snapshot: Snapshot, view: View, flags: Iterable[Flag] | None = None) -> bytes:
+def encode_snapshot(
+    snapshot: Snapshot,
+    view: View,
+    flags: Iterable[Flag] | None = None,
+    *,
+    packed: bool = False,
+    instead_of_delta: bool = False,
+) -> bytes:
     """Return the export document.
 
     The compatible view has the enabled flags only, each id in both spellings that Flagent's
@@ -100,14 +108,19 @@ def encode_snapshot(snapshot: Snapshot, view: View, flags: Iterable[Flag] | None
         snapshot: what is exported.
         view: how.
         flags: the flags that a filter lets through; None for all, and only then with the digest.
+        packed: as MessagePack, not as JSON.
+        instead_of_delta: with `from` null, which tells that it is no net change.
     """
+    encode = _pack if packed else _encode
     chosen = snapshot.flags.values() if flags is None else flags
-    cursor = str(snapshot.cursor)
+    members: dict[str, Any] = {"from": None} if instead_of_delta else {}
+    members["revision"] = str(snapshot.cursor)
     if view is View.FULL:
-        digest = digest_text(snapshot.digest) if flags is None else None
-        return _encode({"revision": cursor, "digest": digest, "flags": list(chosen)})
-    listed = _listed(_exported(flag) for flag in chosen if flag.enabled)
-    return _encode({"revision": cursor, "flags": msgspec.Raw(listed)})
+        members["digest"] = digest_text(snapshot.digest) if flags is None else None
+        members["flags"] = list(chosen)
+    else:
+        members["flags"] = [msgspec.Raw(encode(_exported(flag))) for flag in chosen if flag.enabled]
+    return encode(members)
 
 
 def _exported(flag: Flag) -> dict[str, Any]:
@@ -176,9 +189,9 @@ def _document_in_dialect(body: bytes) -> Document:
     return Document(raw.revision, raw.digest, flags)
 
 
-def encode_delta(delta: Delta) -> bytes:
-    """Return a net change as JSON: the data of `sync`, and the answer to `?after=`."""
-    return _encode(document_of(delta))
+def encode_delta(delta: Delta, *, packed: bool = False) -> bytes:
+    """Return a net change: the data of `sync`, and the answer to `?after=`; `packed` as MessagePack, else as JSON."""
+    return (_pack if packed else _encode)(document_of(delta))
 
 
 def document_of(delta: Delta) -> DeltaDocument:

@@ -1,10 +1,11 @@
-"""Every operation of the API; those on flags are in `flag_operations`."""
+"""Every operation of the API; those on flags are in `flag_operations`, those on streams in `stream_operations`."""
 
 from __future__ import annotations
 
 from .flag_operations import FLAG_OPERATIONS
 from .operation import API, VIEW, Operation
 from .schemas import SWITCH, TEXT, list_of, ref
+from .stream_operations import STREAM_OPERATIONS
 
 __all__ = ["OPERATIONS", "Operation"]
 
@@ -14,14 +15,10 @@ _FILTER = (
     ("flagID", {"type": "string"}, "Only flags with this id; may be repeated."),
     ("tag", TEXT, "Only flags with this tag; may be repeated."),
 )
-_STREAM = (
-    *_FILTER,
-    ("payload", {"type": "string", "enum": ["flag"]}, "`flag`: changes carry their flags, and the cursor counts."),
-    ("after", TEXT, "Cursor to resume from; the header `Last-Event-ID` does the same."),
-)
 
 OPERATIONS: tuple[Operation, ...] = (
     *FLAG_OPERATIONS,
+    *STREAM_OPERATIONS,
     Operation(
         "POST",
         f"{API}/evaluation",
@@ -122,34 +119,6 @@ OPERATIONS: tuple[Operation, ...] = (
         example={"name": "checkout service", "kind": "server"},
     ),
     Operation("DELETE", f"{API}/keys/{{keyID}}", "revokeKey", "keys", "Revoke an API key and end its streams."),
-    Operation(
-        "GET",
-        f"{API}/realtime/sse",
-        "stream",
-        "realtime",
-        "Follow changes as Server-Sent Events.",
-        TEXT,
-        query=_STREAM,
-        media="text/event-stream",
-        statuses=(503,),
-    ),
-    Operation(
-        "GET",
-        "/realtime/sse",
-        "streamAtRoot",
-        "realtime",
-        "Follow changes, at Flagent's own address.",
-        TEXT,
-        query=_STREAM,
-        media="text/event-stream",
-        statuses=(503,),
-    ),
-    Operation(
-        "GET", f"{API}/realtime/sse/health", "streamHealth", "health", "Count the open streams.", ref("StreamHealth")
-    ),
-    Operation(
-        "GET", "/realtime/sse/health", "streamHealthAtRoot", "health", "Count the open streams.", ref("StreamHealth")
-    ),
     Operation("GET", f"{API}/health", "health", "health", "Tell that the server is up.", ref("Health")),
     Operation("GET", f"{API}/info", "info", "health", "Tell what is running.", ref("Info")),
     Operation("GET", "/healthz", "live", "health", "Tell that the process is alive.", ref("Health")),

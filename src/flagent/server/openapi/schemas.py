@@ -7,6 +7,7 @@ from typing import Any
 from ...core.model import MAX_ID, OPERATORS, PROPORTIONAL, THRESHOLD
 from ...core.validation import MAX_KEY_LENGTH
 from ..keys import MAX_NAME_LENGTH, KeyKind
+from ..stream import Kind
 
 Schema = dict[str, Any]
 
@@ -174,6 +175,29 @@ ANSWERS: dict[str, Schema] = {
         },
         {"secret": {**TEXT, "description": "Only in the answer that makes the key, and never again."}},
     ),
+    "Connection": _object(
+        {
+            "id": ID,
+            "kind": {"type": "string", "enum": [kind.value for kind in Kind]},
+            "clientID": _nullable(TEXT),
+            "userAgent": _nullable(TEXT),
+            "sdk": _nullable(TEXT),
+            "version": _nullable(TEXT),
+            "address": _nullable(TEXT),
+            "keyID": _nullable(ID),
+            "connectedAt": _TIME,
+            "filters": {"type": "object"},
+            "cursor": _FILLED,
+            "behind": {
+                "type": ["integer", "null"],
+                "minimum": 0,
+                "description": "Changes that it has not read; null after a restore.",
+            },
+            "bytesSent": _COUNT,
+            "stalled": {**SWITCH, "description": "Whether its connection takes nothing now."},
+        },
+        strict=True,
+    ),
     "Health": _object({"status": _FILLED}),
     "StreamHealth": _object({"status": TEXT, "activeConnections": TEXT, "protocol": TEXT}),
     "Info": _object({"version": TEXT}, {"buildTime": _nullable(TEXT), "gitCommit": _nullable(TEXT)}),
@@ -228,6 +252,17 @@ BODIES: dict[str, Schema] = {
             "flagTags": _TEXTS,
             "flagTagsOperator": _nullable(TEXT),
             "enableDebug": _nullable(SWITCH),
+        },
+    ),
+    "Watch": _object(
+        {"entityID": _FILLED},
+        {
+            "entityType": _nullable(TEXT),
+            "entityContext": _JSON_OBJECT,
+            "flagKeys": _TEXTS,
+            "flagIDs": {"type": ["array", "null"], "items": {"type": "integer"}},
+            "flagTags": _TEXTS,
+            "after": _nullable(TEXT),
         },
     ),
     "Import": _object({"content": _FILLED}, {"format": {"type": ["string", "null"]}}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from . import docs, flags, health, history, imports, keys, segments, tags, variants
+from . import connections, docs, flags, health, history, imports, keys, segments, tags, variants
 
 #: `history` first: its paths would be taken for flag ids.
 ROUTES: list[BaseRoute] = [
@@ -17,4 +17,5 @@ ROUTES: list[BaseRoute] = [
     *tags.routes,
     *imports.routes,
     *keys.routes,
+    *connections.routes,
 ]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from hashlib import blake2b
 
 from starlette.types import Receive, Scope, Send
 
 from ...core.changes import Cursor, Snapshot
-from ...wire.codec import View, encode_delta, encode_snapshot
+from ...wire.codec import View
 from .. import asgi
-from ..asgi import JSON, Refusal
-from ..bodies import Bodies, Form, by_id, compress
+from ..asgi import Refusal
+from ..bodies import Bodies, Form
+from ..downloads import Downloads
 from ..filters import EVERYTHING, Filter
 from ..hub import Hub
+from ..negotiation import Coding, Media, coding_of, media_of
 
 PATH = "/api/v1/export/eval_cache/json"
 
@@ -21,84 +22,85 @@ PATH = "/api/v1/export/eval_cache/json"
 _CATCH_UP = 1.0
 #: How often a body is made anew because the state has moved on meanwhile.
 _ROUNDS = 3
-_COMMON = (JSON, (b"cache-control", b"no-cache"), (b"vary", b"Accept-Encoding"))
+#: A cursor of nobody's log.
+_UNKNOWN = Cursor("", 0)
+_COMMON = ((b"cache-control", b"no-cache"), (b"vary", b"Accept, Accept-Encoding"))
 
 
 class ExportRoute:
     """Answers with snapshots and net changes."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, downloads: Downloads) -> None:
         self._hub = hub
-        self._bodies = Bodies()
+        self._bodies = Bodies(hub)
+        self._downloads = downloads
 
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         try:
             asgi.check_method(scope, "GET", "HEAD")
-            query = asgi.query(scope)
-            wanted = Filter.of(query, any_kind=True)
-            form = Form(_view(asgi.first(query, "view")), accepts_gzip(asgi.header(scope, b"accept-encoding")))
-            after = asgi.first(query, "after")
-            if after is None:
-                await self._answer_snapshot(scope, send, form, wanted)
-            else:
-                await self._answer_delta(send, after, form._replace(view=View.FULL), wanted)
+            form = _form(scope)
+            if form.after is None and await self._answered_unchanged(scope, send, form):
+                return
+            with self._downloads:
+                await self._answer(scope, receive, send, form)
         except Refusal as refusal:
             await refusal.answer(send)
 
-    async def _answer_snapshot(self, scope: Scope, send: Send, form: Form, wanted: Filter) -> None:
+    async def _answered_unchanged(self, scope: Scope, send: Send, form: Form) -> bool:
+        tag = entity_tag(self._hub.snapshot, form)
         held = asgi.header(scope, b"if-none-match")
-        if held and matches(held, entity_tag(self._hub.snapshot, form.view, wanted)):
-            tag = entity_tag(self._hub.snapshot, form.view, wanted)
-            headers = [(b"etag", tag.encode()), *_COMMON[1:]]
-            await send({"type": "http.response.start", "status": 304, "headers": headers})
-            await send({"type": "http.response.body", "body": b""})
-            return
-        snapshot, body = await self._newest(form, wanted)
-        tag = entity_tag(snapshot, form.view, wanted)
-        # The same tag for other bytes must be weak.
-        await _answer(send, body, form, (b"etag", (f"W/{tag}" if form.gzip else tag).encode()))
+        if not held or not matches(held, tag):
+            return False
+        await send({"type": "http.response.start", "status": 304, "headers": [(b"etag", tag.encode()), *_COMMON]})
+        await send({"type": "http.response.body", "body": b""})
+        return True
 
-    async def _answer_delta(self, send: Send, after: str, form: Form, wanted: Filter) -> None:
-        cursor = Cursor.parse(after)
-        if cursor is not None and self._hub.is_ahead(cursor):
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, form: Form) -> None:
+        if form.after is not None and self._hub.is_ahead(form.after):
             try:
-                await self._hub.reached(cursor.revision, _CATCH_UP)
+                await self._hub.reached(form.after.revision, _CATCH_UP)
             except TimeoutError:
                 # Nobody is ever taken back to an older state.
                 raise asgi.unavailable("this server is behind the cursor") from None
-        delta = None if cursor is None else self._hub.delta(cursor, wanted)
-        if delta is not None:
-            body = await asyncio.to_thread(encode_delta, delta)
-        else:
-            _, whole = await self._newest(form._replace(gzip=False), wanted)
-            body = b'{"from":null,' + whole[1:]
-        await _answer(send, await asyncio.to_thread(compress, body) if form.gzip else body, form)
-
-    async def _newest(self, form: Form, wanted: Filter) -> tuple[Snapshot, bytes]:
-        """Return the newest snapshot and its body."""
         for _ in range(_ROUNDS):
-            snapshot = self._hub.snapshot
-            body = await self._made(snapshot, form, wanted)
+            snapshot, body = await self._bodies.newest(form)
             # An event that was sent meanwhile must not be followed by an older snapshot. When writers
             # never pause, what holds is that every event before the request is in it.
             if snapshot is self._hub.snapshot:
                 break
-        return snapshot, body
+        headers = [(b"content-type", form.media.value.encode()), *_COMMON]
+        if form.coding is not Coding.IDENTITY:
+            headers.append((b"content-encoding", form.coding.value.encode()))
+        if form.after is None:
+            tag = entity_tag(snapshot, form)
+            # The same tag for other bytes must be weak.
+            headers.append((b"etag", (tag if form.coding is Coding.IDENTITY else f"W/{tag}").encode()))
+        await self._downloads.send(scope, receive, send, body, *headers)
 
-    async def _made(self, snapshot: Snapshot, form: Form, wanted: Filter) -> bytes:
-        if wanted is EVERYTHING:
-            return await self._bodies.body(snapshot, form)
-        return await asyncio.to_thread(_selection, snapshot, form, wanted)
+
+def _form(scope: Scope) -> Form:
+    query = asgi.query(scope)
+    after = asgi.first(query, "after")
+    return Form(
+        # A net change is for those who keep the full view.
+        view=_view(asgi.first(query, "view")) if after is None else View.FULL,
+        media=media_of(asgi.header(scope, b"accept")),
+        coding=coding_of(asgi.header(scope, b"accept-encoding")),
+        wanted=Filter.of(query, any_kind=True),
+        after=None if after is None else Cursor.parse(after) or _UNKNOWN,
+    )
 
 
-def entity_tag(snapshot: Snapshot, view: View, wanted: Filter) -> str:
-    """Return the tag of what a request gets: the cursor, and what tells other views and selections apart."""
+def entity_tag(snapshot: Snapshot, form: Form) -> str:
+    """Return the tag of what a request gets: the cursor, and what tells other forms and selections apart."""
     parts = [str(snapshot.cursor)]
-    if view is not View.COMPATIBLE:
-        parts.append(view.value)
-    if wanted is not EVERYTHING:
-        kinds = (wanted.keys, wanted.ids, wanted.tags)
+    if form.view is not View.COMPATIBLE:
+        parts.append(form.view.value)
+    if form.media is not Media.JSON:
+        parts.append("msgpack")
+    if form.wanted is not EVERYTHING:
+        kinds = (form.wanted.keys, form.wanted.ids, form.wanted.tags)
         conditions = [None if kind is None else sorted(map(str, kind)) for kind in kinds]
         parts.append(blake2b(repr(conditions).encode(), digest_size=8).hexdigest())
     return f'"{";".join(parts)}"'
@@ -110,28 +112,8 @@ def matches(held: str, tag: str) -> bool:
     return "*" in tags or tag in tags
 
 
-def accepts_gzip(accepted: str) -> bool:
-    """Whether `Accept-Encoding` allows gzip."""
-    qualities = {}
-    for each in accepted.lower().split(","):
-        coding, _, parameter = each.partition(";")
-        qualities[coding.strip()] = parameter.replace(" ", "")
-    quality = qualities.get("gzip", qualities.get("*", "q=0"))
-    return quality.rstrip("0.") != "q=" if quality.startswith("q=") else True
-
-
 def _view(text: str | None) -> View:
     try:
         return View.COMPATIBLE if text is None else View(text)
     except ValueError:
         raise Refusal(400, f"view: {text!r} is none of {', '.join(View)}") from None
-
-
-def _selection(snapshot: Snapshot, form: Form, wanted: Filter) -> bytes:
-    body = encode_snapshot(snapshot, form.view, by_id(filter(wanted.passes_flag, snapshot.flags.values())))
-    return compress(body) if form.gzip else body
-
-
-async def _answer(send: Send, body: bytes, form: Form, *headers: tuple[bytes, bytes]) -> None:
-    encoding = ((b"content-encoding", b"gzip"),) if form.gzip else ()
-    await asgi.respond(send, body, *_COMMON, *encoding, *headers)
