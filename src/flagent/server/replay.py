@@ -61,7 +61,7 @@ async def begin(storage: Storage, since_ms: int, max_replay: int) -> Beginning:
     """
     found = await storage.since(since_ms)
     count = found.head.revision - found.after
-    if found.begins_at is not None and found.after < found.oldest - 1:
+    if found.begins_at is not None and found.oldest > 1:
         return Beginning(found.head, f"the log reaches back to {time_text(found.begins_at)} only")
     if count > max_replay:
         return Beginning(found.head, f"{count} changes since then are more than the {max_replay} that are replayed")

@@ -1,8 +1,8 @@
 """The server process: uvicorn on a socket of ours, ended by a signal without waiting for streams.
 
 uvicorn alone waits for open streams for ever, and exits by the signal it got. Here SIGTERM ends the
-streams with a goodbye, a few at a time over the drain window; SIGINT, or any second signal, ends them
-at once; and the exit is a success. A third signal kills the process.
+streams with a goodbye, a few at a time over the drain window; SIGINT ends them at once; a second signal
+ends requests, too; and the exit is a success. A third signal kills the process.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _log = logging.getLogger("flagent.server")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: Seconds that requests in progress get when the server ends; streams need none of it.
 _GRACE = 5
+#: Seconds that requests get to notice that their connection was cut.
+_CUT = 0.5
 #: Seconds until an idle connection is closed; longer than the clients' own limits, which then never meet a closed one.
 _KEEP_ALIVE = 75
 _BACKLOG = 4096
@@ -153,8 +155,17 @@ class Server(uvicorn.Server):
         """End streams, while requests are still answered; then let those finish, and stop the application."""
         await self.app.drain(lambda: self._hurried)
         await super().shutdown(sockets)
+        await self._cut()
         await self.app.stop()
         _log.info("stopped")
+
+    async def _cut(self) -> None:
+        """Cut what is still open, so that its requests end by themselves and not by cancellation."""
+        for connection in tuple(self.server_state.connections):
+            if connection.transport is not None:
+                connection.transport.abort()
+        if self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks, timeout=_CUT)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -170,10 +181,11 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
-        """Begin to end; after two signals the next kills the process."""
+        """Begin to end; the second signal waits for nobody, and the third kills the process."""
         self._signals += 1
         self.stop(hurry=sig == signal.SIGINT or self._signals > 1)
         if self._signals > 1:
+            self.force_exit = True
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
 
