@@ -8,6 +8,7 @@ import click
 
 from ..errors import ConfigurationError, FlagentError
 from ..version import __version__
+from .database import database
 from .demo import demo
 from .evaluate import evaluate
 from .invalid import InvalidInput
@@ -35,5 +36,5 @@ def flagent() -> None:
     """
 
 
-for command in (serve, key, watch, evaluate, demo):
+for command in (serve, key, database, watch, evaluate, demo):
     flagent.add_command(command)

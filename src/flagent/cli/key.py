@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from .database import database_option, with_storage
 from .extras import server_extra
 
 if TYPE_CHECKING:
     from ..server.storage import Storage
 
-_T = TypeVar("_T")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
-
-_database = click.option(
-    "--database", metavar="URL", help="Where the server keeps its flags (default sqlite:///flagent.db, in this folder)."
-)
 
 
 @click.group("key")
@@ -37,7 +30,7 @@ def key() -> None:
 @click.option("--kind", type=click.Choice(["admin", "server", "client"]), required=True, help="What it may do.")
 @click.option("--name", required=True, help="What you call it; the history shows it as the author of edits.")
 @click.option("--expires-in", metavar="TIME", help="When it ends by itself: a number and s, m, h or d, such as 90d.")
-@_database
+@database_option
 def create(kind: str, name: str, expires_in: str | None, database: str | None) -> None:
     """Make a key and print its secret, which is shown this once and stored nowhere."""
     with server_extra():
@@ -53,20 +46,20 @@ def create(kind: str, name: str, expires_in: str | None, database: str | None) -
             name=name.strip(), kind=KeyKind(kind), digest=digest_of(secret), created_at=now, expires_at=expires_at
         )
 
-    key_id = _with_storage(database, store)
+    key_id = with_storage(database, store)
     click.echo(f"key {key_id} ({kind}, {name.strip()}); a running server knows it within a second", err=True)
     click.echo(secret)
 
 
 @key.command("list")
-@_database
+@database_option
 def list_keys(database: str | None) -> None:
     """List all keys, without their secrets."""
     with server_extra():
         from ..core.edits import time_text
         from ..server.editor import now_ms
     now = now_ms()
-    for each in _with_storage(database, lambda storage: storage.keys()):
+    for each in with_storage(database, lambda storage: storage.keys()):
         state = "revoked" if each.revoked_at is not None else "in force" if each.in_force(now) else "expired"
         used = "never used" if each.last_used_at is None else f"last used {time_text(each.last_used_at)}"
         expires = "" if each.expires_at is None else f", expires {time_text(each.expires_at)}"
@@ -75,12 +68,12 @@ def list_keys(database: str | None) -> None:
 
 @key.command("revoke")
 @click.argument("key_id", type=click.IntRange(min=1))
-@_database
+@database_option
 def revoke(key_id: int, database: str | None) -> None:
     """Revoke the key of this id: a running server refuses it, and ends its streams, within a second."""
     with server_extra():
         from ..server.editor import now_ms
-    if not _with_storage(database, lambda storage: storage.revoke_key(key_id, at_ms=now_ms())):
+    if not with_storage(database, lambda storage: storage.revoke_key(key_id, at_ms=now_ms())):
         raise click.UsageError(f"key {key_id}: there is none of this id, `flagent key list` shows them all")
     click.echo(f"key {key_id} is revoked")
 
@@ -90,20 +83,3 @@ def _seconds(duration: str) -> int:
     if match is None or int(match[1]) == 0:
         raise click.BadParameter(f"{duration!r} is no time such as 12h or 90d", param_hint="--expires-in")
     return int(match[1]) * _SECONDS[match[2]]
-
-
-def _with_storage(database: str | None, work: Callable[[Storage], Awaitable[_T]]) -> _T:
-    from ..server.settings import Settings
-    from ..server.storage import open_storage
-
-    settings = Settings.from_environment(os.environ, database_url=database)
-
-    async def run() -> _T:
-        storage = open_storage(settings.database_url)
-        try:
-            await storage.open()
-            return await work(storage)
-        finally:
-            await storage.close()
-
-    return asyncio.run(run())

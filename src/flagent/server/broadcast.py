@@ -8,7 +8,6 @@ The others do not notice.
 from __future__ import annotations
 
 import asyncio
-import heapq
 import logging
 import math
 import random
@@ -18,6 +17,7 @@ from typing import Any
 
 from ..wire.encodings import NOTHING, Messages
 from . import eager
+from .deadlines import Deadlines
 from .editor import now_ms
 from .hub import Hub
 from .settings import Settings
@@ -56,8 +56,8 @@ class Broadcaster:
         self._clock = clock
         self._streams: dict[int, Stream] = {}
         self._numbers = count(1)
-        # What streams wait for besides changes, soonest first. An entry counts if its stream still says so.
-        self._deadlines: list[tuple[float, int]] = []
+        # What streams wait for besides changes.
+        self._deadlines = Deadlines()
         self._wake = asyncio.Event()
         self._served = hub.cursor
         # Flagent's own clients get their changes when a window ends, so that a burst is one event.
@@ -148,7 +148,7 @@ class Broadcaster:
             stream.abort()
 
     async def _something_due(self) -> None:
-        due = min(self._deadlines[0][0] if self._deadlines else math.inf, self._window_ends)
+        due = min(self._deadlines.soonest, self._window_ends)
         if due <= self._clock():
             # Writing on and on, without a pause, would keep others from the event loop.
             await asyncio.sleep(0)
@@ -180,15 +180,7 @@ class Broadcaster:
                     self._serve(stream)
 
     async def _meet_deadlines(self) -> None:
-        due = []
-        now = self._clock()
-        while self._deadlines and self._deadlines[0][0] <= now:
-            at, number = heapq.heappop(self._deadlines)
-            stream = self._streams.get(number)
-            if stream is not None and stream.due == at:
-                stream.due = math.inf
-                due.append(stream)
-        async for stream in sliced(due):
+        async for stream in sliced(self._deadlines.take(self._clock(), self._streams)):
             if stream.ended:
                 continue
             try:
@@ -231,12 +223,8 @@ class Broadcaster:
             due = stream.stalled_at + self._settings.write_timeout
         else:
             due = min(stream.nudge_at, stream.ends_at, stream.written_at + self._settings.heartbeat)
-        if due == stream.due:
-            return
-        stream.due = due
-        if not self._deadlines or due < self._deadlines[0][0]:
+        if self._deadlines.set(stream, due):
             self._wake.set()
-        heapq.heappush(self._deadlines, (due, stream.number))
 
     def _serve(self, stream: Stream) -> None:
         if stream.ended or stream.pending is not None:
