@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,8 @@ from flagent.wire.backoff import MAX_ASKED, MIN_ASKED, SLOW_BASE, SLOW_CAP, Back
 NOON = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 #: The largest number that `random` returns.
 NEARLY_ONE = 1 - 2**-53
+#: Failures that are an hour apart: the trouble lasts for so long that it bounds nothing.
+NOWS = count(0, 3600)
 
 
 def backoff(chance: float = NEARLY_ONE, *, base_delay: float = 1.0) -> Backoff:
@@ -20,39 +24,57 @@ def backoff(chance: float = NEARLY_ONE, *, base_delay: float = 1.0) -> Backoff:
 def test_the_upper_bound_doubles_up_to_the_cap() -> None:
     waits = backoff()
 
-    assert [round(waits.next_delay(), 6) for _ in range(8)] == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert [round(waits.next_delay(next(NOWS)), 6) for _ in range(8)] == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_nobody_waits_for_longer_than_the_trouble_has_lasted() -> None:
+    """So that those who drew short waits while a server restarted are not the last to come back."""
+    waits = backoff()
+
+    found = [round(waits.next_delay(now), 6) for now in (100.0, 100.2, 100.7, 101.5, 104.0, 140.0, 200.0)]
+
+    assert found == [1, 1, 1, 1.5, 4, 30, 30]
+
+
+def test_new_trouble_begins_anew() -> None:
+    waits = backoff()
+    waits.next_delay(0.0)
+    waits.next_delay(100.0)
+    waits.healthy_for(60.0)
+
+    assert [waits.next_delay(now) for now in (200.0, 200.0)] == pytest.approx([1, 1])
 
 
 def test_the_wait_is_anything_from_nothing_to_the_bound() -> None:
     waits = backoff(0.0)
 
-    assert [waits.next_delay() for _ in range(3)] == [0, 0, 0]
+    assert [waits.next_delay(next(NOWS)) for _ in range(3)] == [0, 0, 0]
 
 
 def test_a_day_of_failures_overflows_nothing() -> None:
     waits = backoff()
 
-    assert max(waits.next_delay() for _ in range(100_000)) <= 30
+    assert max(waits.next_delay(next(NOWS)) for _ in range(100_000)) <= 30
 
 
 def test_a_connection_that_was_short_does_not_clear_the_count() -> None:
     waits = backoff()
     for _ in range(3):
-        waits.next_delay()
+        waits.next_delay(next(NOWS))
 
     waits.healthy_for(59.9)
 
-    assert waits.next_delay() == pytest.approx(8)
+    assert waits.next_delay(next(NOWS)) == pytest.approx(8)
 
 
 def test_a_minute_of_health_clears_the_count() -> None:
     waits = backoff()
     for _ in range(3):
-        waits.next_delay()
+        waits.next_delay(next(NOWS))
 
     waits.healthy_for(60.0)
 
-    assert waits.next_delay() == pytest.approx(1)
+    assert waits.next_delay(next(NOWS)) == pytest.approx(1)
     assert waits.failures == 1
 
 
@@ -60,48 +82,48 @@ def test_a_minute_of_health_clears_the_count() -> None:
 def test_the_slow_regime_waits_one_to_fifteen_minutes(chance: float, failures: int) -> None:
     waits = backoff(chance)
     for _ in range(failures):
-        waits.next_delay(slow=True)
+        waits.next_delay(next(NOWS), slow=True)
 
-    assert SLOW_BASE <= waits.next_delay(slow=True) <= SLOW_CAP
+    assert SLOW_BASE <= waits.next_delay(next(NOWS), slow=True) <= SLOW_CAP
 
 
 def test_the_slow_regime_asks_ever_more_seldom() -> None:
     waits = backoff()
 
-    assert [round(waits.next_delay(slow=True)) for _ in range(5)] == [120, 240, 480, 900, 900]
+    assert [round(waits.next_delay(next(NOWS), slow=True)) for _ in range(5)] == [120, 240, 480, 900, 900]
 
 
 def test_each_regime_begins_at_its_own_base() -> None:
     waits = backoff()
     for _ in range(5):
-        waits.next_delay()
+        waits.next_delay(next(NOWS))
 
-    assert waits.next_delay(slow=True) == pytest.approx(120)
-    assert waits.next_delay() == pytest.approx(1)
+    assert waits.next_delay(next(NOWS), slow=True) == pytest.approx(120)
+    assert waits.next_delay(next(NOWS)) == pytest.approx(1)
 
 
 def test_what_the_server_asks_for_is_the_least() -> None:
-    assert backoff(0.0).next_delay(asked=7.0) == 7.0
+    assert backoff(0.0).next_delay(next(NOWS), asked=7.0) == 7.0
 
 
 def test_clients_that_were_asked_for_the_same_wait_do_not_come_back_together() -> None:
-    assert backoff(0.5).next_delay(asked=100.0) == pytest.approx(105)
+    assert backoff(0.5).next_delay(next(NOWS), asked=100.0) == pytest.approx(105)
 
 
 @pytest.mark.parametrize(("asked", "wait"), [(1e9, MAX_ASKED), (0.0, MIN_ASKED), (-5.0, MIN_ASKED)])
 def test_what_the_server_asks_for_has_bounds(asked: float, wait: float) -> None:
-    assert backoff(0.0).next_delay(asked=asked) == wait
+    assert backoff(0.0).next_delay(next(NOWS), asked=asked) == wait
 
 
 def test_a_base_that_the_server_set_stays() -> None:
     waits = backoff()
 
-    assert [round(waits.next_delay(base_delay=base), 6) for base in (5.0, None)] == [5, 10]
+    assert [round(waits.next_delay(next(NOWS), base_delay=base), 6) for base in (5.0, None)] == [5, 10]
 
 
 @pytest.mark.parametrize(("base", "first"), [(0.0, MIN_ASKED), (1e9, 30.0)])
 def test_a_base_that_the_server_set_has_bounds(base: float, first: float) -> None:
-    assert backoff().next_delay(base_delay=base) == pytest.approx(first)
+    assert backoff().next_delay(next(NOWS), base_delay=base) == pytest.approx(first)
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,9 @@ class Poller:
             await self._refresher.refresh()
         except FlagentError as exc:
             asked = exc.retry_after if isinstance(exc, HTTPStatusError) else None
-            delay = self._backoff.next_delay(slow=isinstance(exc, Refused), asked=asked)
-            self._retry_at = time.monotonic() + delay
+            failed_at = time.monotonic()
+            delay = self._backoff.next_delay(failed_at, slow=isinstance(exc, Refused), asked=asked)
+            self._retry_at = failed_at + delay
             level = logging.WARNING if self._backoff.failures == 1 else logging.DEBUG
             _log.log(level, "no snapshot: %s; next try in %.1f s", exc, delay)
         except Exception:  # noqa: BLE001

@@ -209,10 +209,10 @@ class Broadcaster:
     def _judge(self, stream: Stream, now: float) -> None:
         if now < stream.stalled_at + self._settings.write_timeout:
             return
-        buffered = stream.buffered()
-        if buffered < stream.unsent:
+        taken = stream.taken_by_now()
+        if taken > stream.taken:
             # Slow is not stalled: a large sync may take its time.
-            stream.stalled_at, stream.unsent = now, buffered
+            stream.stalled_at, stream.taken = now, taken
             return
         self.stalled += 1
         _log.info("stream %d ends: its connection took nothing for %g s", stream.number, self._settings.write_timeout)
@@ -242,7 +242,7 @@ class Broadcaster:
         if not messages or stream.ended or stream.pending is not None:
             return
         stream.written_at = now
-        self._count(stream, messages)
+        self._count(messages)
         try:
             rest = eager.start(stream.outlet.write(messages))
         except Exception:  # noqa: BLE001 - it ends this stream and no other
@@ -253,7 +253,7 @@ class Broadcaster:
 
     def _wait_for(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
         """Let the stream wait for `work`; what changes meanwhile comes afterwards."""
-        stream.stalled_at, stream.unsent = self._clock(), stream.buffered()
+        stream.stalled_at, stream.taken = self._clock(), stream.taken_by_now()
         stream.pending = asyncio.create_task(self._finish(stream, work), name=f"stream {stream.number}")
         self._schedule(stream)
 
@@ -272,15 +272,13 @@ class Broadcaster:
         async for messages in batches:
             if stream.ended:
                 return
-            self._count(stream, messages)
+            self._count(messages)
             await stream.outlet.write(messages)
             stream.written_at = stream.stalled_at = self._clock()
         stream.reader.catch_up = None
 
-    def _count(self, stream: Stream, messages: Messages) -> None:
-        size = len(messages[0]) if len(messages) == 1 else sum(map(len, messages))
-        stream.written += size
-        self.written += size
+    def _count(self, messages: Messages) -> None:
+        self.written += len(messages[0]) if len(messages) == 1 else sum(map(len, messages))
 
     def _fail(self, stream: Stream) -> None:
         self.failed += 1

@@ -194,12 +194,14 @@ class _Outlet:
     """Where the messages of one subscription go; its end is that of the socket."""
 
     def __init__(self, socket: Socket, number: Numbered | None) -> None:
+        self.sent = 0
         self._socket = socket
         self._number = number
 
     async def write(self, messages: Messages) -> None:
         """Write messages."""
         for message in messages:
+            self.sent += len(message)
             await self._socket.put(message if self._number is None else self._number(message))
 
     async def finish(self, messages: Messages, reason: str) -> None:

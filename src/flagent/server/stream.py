@@ -62,8 +62,18 @@ class Reader(Protocol):
         """Return what tells the reader that the stream ends."""
 
 
+#: Bytes that are handed to a connection at once.
+PIECE = 128 << 10
+
+
 class Outlet(Protocol):
-    """How messages get to the far end; each call waits while the connection takes nothing."""
+    """How messages get to the far end; each call waits while the connection takes nothing.
+
+    Attributes:
+        sent: bytes that were handed to the connection.
+    """
+
+    sent: int
 
     def write(self, messages: Messages) -> Awaitable[object]:
         """Write messages."""
@@ -76,12 +86,23 @@ class EventStreamOutlet:
     """The body of an HTTP answer."""
 
     def __init__(self, send: Send) -> None:
+        self.sent = 0
         self._send = send
 
     def write(self, messages: Messages) -> Awaitable[object]:
         """Write messages."""
         body = messages[0] if len(messages) == 1 else b"".join(messages)
+        if len(body) > PIECE:
+            return self._write_pieces(body)
+        self.sent += len(body)
         return self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def _write_pieces(self, body: bytes) -> None:
+        # What is handed over is copied, and waits for this connection alone; what is not is shared by all.
+        for position in range(0, len(body), PIECE):
+            piece = body[position : position + PIECE]
+            self.sent += len(piece)
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
     def finish(self, messages: Messages, reason: str) -> Awaitable[object]:  # noqa: ARG002 - the messages say it
         """Write the last messages and end the answer."""
@@ -121,14 +142,13 @@ class Stream:
         transport: the connection itself, if the server lets us have it.
         number: the broadcaster's name for it.
         ended: nothing is written any more.
-        written: bytes that were written.
         written_at: when something was written last.
         nudge_at: when a compatible stream gets its nudge.
         ends_at: when it has lived long enough.
         due: when the broadcaster looks at it even if nothing changed.
         pending: the write that waits for the connection, or what is catching up.
         stalled_at: since when the connection has taken nothing.
-        unsent: bytes that were waiting for it then.
+        taken: bytes that it had taken by then.
     """
 
     __slots__ = (
@@ -143,9 +163,8 @@ class Stream:
         "pending",
         "reader",
         "stalled_at",
+        "taken",
         "transport",
-        "unsent",
-        "written",
         "written_at",
     )
 
@@ -165,18 +184,18 @@ class Stream:
         self.transport = transport
         self.number = -1
         self.ended = False
-        self.written = 0
         self.written_at = 0.0
         self.nudge_at = math.inf
         self.ends_at = math.inf
         self.due = math.inf
         self.pending: asyncio.Task[None] | None = None
         self.stalled_at = 0.0
-        self.unsent = 0
+        self.taken = 0
 
-    def buffered(self) -> int:
-        """Return how many bytes wait for the connection; 0 when that can't be known."""
-        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+    def taken_by_now(self) -> int:
+        """Return how many bytes the connection has taken; what was handed to it counts when nobody can tell."""
+        buffered = 0 if self.transport is None else self.transport.get_write_buffer_size()
+        return self.outlet.sent - buffered
 
     def abort(self) -> None:
         """Cut the connection without sending what is buffered, which a reader that takes nothing never gets."""

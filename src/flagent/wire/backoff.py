@@ -2,7 +2,8 @@
 
 Pure: chance and time come in as arguments. The count of failures is cleared by a while of health
 and not by a connection that opened, because a server that accepts and drops at once would be
-hammered otherwise.
+hammered otherwise. Nobody waits for longer than the trouble has lasted (but for the base): those that
+drew short waits while a server restarted would double theirs beyond the restart itself.
 """
 
 from __future__ import annotations
@@ -44,16 +45,20 @@ class Backoff:
         self._stable_after = stable_after
         self._random = random
         self._slow = False
+        self._began_at: float | None = None
 
     def healthy_for(self, seconds: float) -> None:
         """Say that things went well for so long before they failed."""
         if seconds >= self._stable_after:
             self.failures = 0
 
-    def next_delay(self, *, slow: bool = False, asked: float | None = None, base_delay: float | None = None) -> float:
+    def next_delay(
+        self, now: float, *, slow: bool = False, asked: float | None = None, base_delay: float | None = None
+    ) -> float:
         """Count a failure and return the seconds to wait.
 
         Args:
+            now: monotonic time in seconds.
             slow: whether trying again soon is of no use.
             asked: seconds that the server asked to wait at least.
             base_delay: replaces the base for this and later waits (`retry:` of a stream).
@@ -62,13 +67,16 @@ class Backoff:
             self._slow, self.failures = slow, 0
         if base_delay is not None:
             self._base_delay = clamped(base_delay)
+        if self.failures == 0 or self._began_at is None:
+            self._began_at = now
         doublings = min(self.failures, _MAX_DOUBLINGS)
         self.failures += 1
         if slow:
             # Never less than half, and half of twice the base is the base: luck would not help a refused client.
             delay = min(SLOW_CAP, 2 * SLOW_BASE * 2.0**doublings) * (0.5 + self._random() / 2)
         else:
-            delay = min(self._max_delay, self._base_delay * 2.0**doublings) * self._random()
+            lasted = max(self._base_delay, now - self._began_at)
+            delay = min(self._max_delay, self._base_delay * 2.0**doublings, lasted) * self._random()
         if asked is None:
             return delay
         # What is asked for is a lower bound; the jitter on top keeps clients apart that were told the same.

@@ -217,7 +217,7 @@ class Feed:
         retry_ms, self._parser.retry_ms = self._parser.retry_ms, None
         hopeless = isinstance(error, Refused) or (isinstance(error, TransportError) and error.kind == "incompatible")
         return self._backoff.next_delay(
-            slow=hopeless, asked=asked, base_delay=None if retry_ms is None else retry_ms / 1000
+            now, slow=hopeless, asked=asked, base_delay=None if retry_ms is None else retry_ms / 1000
         )
 
     def _proceed(self) -> list[Update]:
