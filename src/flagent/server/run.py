@@ -17,9 +17,11 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from ..errors import ConfigurationError
 from .app import App, create_app
@@ -74,6 +76,16 @@ class Connection(HttpToolsProtocol):
         self.app_state = {**self.app_state, TRANSPORT: transport}
 
 
+class SocketConnection(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, which takes a handshake that the application refused for one that it forgot."""
+
+    async def send(self, message: Any) -> None:
+        """Send a message."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
+
+
 class Server(uvicorn.Server):
     """A server that can be run once, in any thread.
 
@@ -91,7 +103,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             self.app,
             http=Connection,
-            ws="websockets-sansio",
+            ws=SocketConnection,
             ws_max_size=settings.max_body_bytes,
             # A dictionary for each connection would cost more memory than all else about it.
             ws_per_message_deflate=False,
