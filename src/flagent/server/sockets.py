@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from ..core.changes import Cursor
 from ..errors import StorageUnavailable
 from ..wire.encodings import JSON, NOTHING, JsonMessages, Messages, MsgpackMessages, Numbered
+from ..wire.packing import pack
 from .asgi import Refusal
 from .connection import about, prepare, transport_of
 from .evaluating import Evaluations
@@ -36,7 +37,6 @@ MAX_SUBSCRIPTIONS = 100
 _CLOSE_CODES = {"drain": 1012, "revoked": 3000}
 _GOING_AWAY = 1001
 _encode_json = msgspec.json.Encoder().encode
-_encode_msgpack = msgspec.msgpack.Encoder().encode
 
 
 class Socket:
@@ -148,7 +148,7 @@ class Socket:
 
     async def _answer(self, message: dict[str, Any]) -> None:
         """Send an answer; a client that takes nothing for too long is given up."""
-        encode = _encode_json if self._encoding is JSON else _encode_msgpack
+        encode = _encode_json if self._encoding is JSON else pack
         try:
             async with asyncio.timeout(self._settings.write_timeout):
                 await self.put(encode(message))

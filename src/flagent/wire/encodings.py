@@ -14,6 +14,7 @@ import msgspec
 from ..core.changes import Cursor, Delta
 from . import sse
 from .events import Connected, FlagEvent, Goodbye, Heartbeat, Message, Resync, data_of
+from .packing import pack
 from .results import EntityResults, EntityUpdate
 from .views import document_of
 
@@ -34,7 +35,6 @@ _KINDS: dict[type[Any], str] = {
     Resync: "resync",
 }
 _encode_json = msgspec.json.Encoder().encode
-_encode_msgpack = msgspec.msgpack.Encoder().encode
 #: The longest map whose MessagePack header is one byte.
 _SHORT_MAP = 15
 
@@ -97,7 +97,7 @@ class MsgpackMessages:
 
     def encode(self, message: Said, cursor: Cursor | None = None) -> bytes:  # noqa: ARG002 - it is in `revision`
         """Return one map."""
-        return _encode_msgpack(_members(message))
+        return pack(_members(message))
 
     def joined(self, messages: Iterable[bytes]) -> Messages:
         """Return the maps."""
@@ -123,7 +123,7 @@ class Numbered:
     def __init__(self, encoding: JsonMessages | MsgpackMessages, id: int | str) -> None:
         self._packed = encoding is MSGPACK
         if self._packed:
-            self._member = _encode_msgpack("id") + _encode_msgpack(id)
+            self._member = pack("id") + pack(id)
         else:
             self._member = b'{"id":' + _encode_json(id) + b","
 

@@ -20,9 +20,9 @@ from ..core.changes import Cursor, Delta, FlagRef, Snapshot, digest_text
 from ..core.model import Flag
 from ..errors import DecodeError
 from . import dialect
+from .packing import pack
 
 _encode = msgspec.json.Encoder().encode
-_pack = msgspec.msgpack.Encoder().encode
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 
 #: The members of a flag that only the full view has.
@@ -111,7 +111,7 @@ def encode_snapshot(
         packed: as MessagePack, not as JSON.
         instead_of_delta: with `from` null, which tells that it is no net change.
     """
-    encode = _pack if packed else _encode
+    encode = pack if packed else _encode
     chosen = snapshot.flags.values() if flags is None else flags
     members: dict[str, Any] = {"from": None} if instead_of_delta else {}
     members["revision"] = str(snapshot.cursor)
@@ -191,7 +191,7 @@ def _document_in_dialect(body: bytes) -> Document:
 
 def encode_delta(delta: Delta, *, packed: bool = False) -> bytes:
     """Return a net change: the data of `sync`, and the answer to `?after=`; `packed` as MessagePack, else as JSON."""
-    return (_pack if packed else _encode)(document_of(delta))
+    return (pack if packed else _encode)(document_of(delta))
 
 
 def document_of(delta: Delta) -> DeltaDocument:
