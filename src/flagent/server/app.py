@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import asgi, leaving
 from .asgi import Refusal
+from .bodies import Bodies
 from .broadcast import Broadcaster
 from .cors import cross_origin
 from .downloads import Downloads
@@ -201,18 +202,19 @@ def _observed(hub: Hub, broadcaster: Broadcaster) -> Metrics:
 
 
 def _hot_routes(hub: Hub, opening: Opening, settings: Settings, metrics: Metrics) -> dict[str, ASGIApp]:
-    downloads = Downloads(settings)
+    bodies, downloads = Bodies(hub), Downloads(settings)
     watching, evaluations = Watching(hub, opening), Evaluations(hub, settings, metrics.evaluations)
     stream = streams.StreamRoute(opening, settings)
     entity_stream = entity_streams.EntityStreamRoute(opening, watching, settings)
     socket = sockets.SocketRoute(hub, opening, watching, evaluations, settings)
+    metrics.gauge("bodies_made", "Snapshots and net changes encoded or compressed.", lambda: bodies.made)
     metrics.gauge("downloads", "Snapshots on their way.", lambda: len(downloads))
     metrics.gauge("downloads_refused", "Snapshots refused because too many were.", lambda: downloads.refused)
     return {
         **dict.fromkeys(streams.PATHS, stream),
         **dict.fromkeys(entity_streams.PATHS, entity_stream),
         **dict.fromkeys(sockets.PATHS, socket),
-        export.PATH: export.ExportRoute(hub, downloads),
+        export.PATH: export.ExportRoute(hub, bodies, downloads),
         evaluation.PATH: evaluation.EvaluationRoute(evaluations, settings),
         evaluation.BATCH_PATH: evaluation.BatchRoute(evaluations, settings),
     }

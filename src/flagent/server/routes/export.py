@@ -30,9 +30,9 @@ _COMMON = ((b"cache-control", b"no-cache"), (b"vary", b"Accept, Accept-Encoding"
 class ExportRoute:
     """Answers with snapshots and net changes."""
 
-    def __init__(self, hub: Hub, downloads: Downloads) -> None:
+    def __init__(self, hub: Hub, bodies: Bodies, downloads: Downloads) -> None:
         self._hub = hub
-        self._bodies = Bodies(hub)
+        self._bodies = bodies
         self._downloads = downloads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
