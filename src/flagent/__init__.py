@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from .client import connect_async as connect_async
     from .core.changes import EventType as EventType
     from .core.changes import Snapshot as Snapshot
+    from .core.explain import ConstraintTrace as ConstraintTrace
+    from .core.explain import Explanation as Explanation
+    from .core.explain import Range as Range
+    from .core.explain import SegmentTrace as SegmentTrace
     from .core.model import Constraint as Constraint
     from .core.model import Distribution as Distribution
     from .core.model import Entity as Entity
@@ -57,6 +61,7 @@ _NAMES = {
     "client": "AsyncFlagentClient AsyncOfflineManager AsyncSSEClient ConnectionState EvalRequest FlagentClient "
     "OfflineConfig OfflineManager SSEClient SSEConfig State Status connect connect_async",
     "core.changes": "EventType Snapshot",
+    "core.explain": "ConstraintTrace Explanation Range SegmentTrace",
     "core.model": "Constraint Distribution Entity Flag Segment Tag Variant",
     "core.results": "EvalResult Reason SegmentLog",
     "errors": "Closed ConfigurationError Conflict DecodeError Diverged EventTooLarge FlagentError HTTPStatusError "

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core.constraints import text
 from ..core.evaluation import EvalResult, Reason, Ruleset
+from ..core.explain import Explanation, explain
 from .address import root_of
 from .api import AsyncFlagentClient, FlagentClient
 from .config import ClientSettings, OfflineConfig, show_debug_logs
@@ -16,6 +17,7 @@ from .plan import Subscription
 from .replica import Replica
 from .session import Session
 from .status import Status
+from .values import TypedValues
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,7 @@ class EvalRequest:
     debug: bool = False
 
 
-class LocalFlags:
+class LocalFlags(TypedValues):
     """Evaluates in process: without a lock, without I/O, without exceptions, from any thread.
 
     Until there is a snapshot every result has the reason `NOT_READY` and no variant.
@@ -79,6 +81,16 @@ class LocalFlags:
     def get_variant(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> str | None:
         """Return the key of the entity's variant of the flag, or None."""
         return self.evaluate(flag_key, entity_id, entity_context).variant_key
+
+    def explain(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> Explanation:
+        """Return why the flag is what it is for the entity: each segment, each constraint, the bucket and the ranges.
+
+        `str` of it is text for people. Until there is a snapshot the result in it says `NOT_READY`.
+        """
+        ruleset = self._held()
+        if ruleset is None:
+            return Explanation(_not_ready(flag_key, 0, entity_id), "", False, None, None, ())
+        return explain(ruleset, flag_key, entity_id, entity_context)
 
     def evaluate_batch(self, requests: Iterable[EvalRequest]) -> list[EvalResult]:
         """Return the results of many evaluations, in order, all of them on the same snapshot."""

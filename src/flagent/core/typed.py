@@ -1,0 +1,117 @@
+"""Results as values of a type: what a variant means to a program that wants a bool, a number, a text or JSON.
+
+A variant says what it means with the member `value` of its attachment. One without such a member
+means what its key spells: `on` and `off`, `42`, `blue`. What does not fit the type is no value at all,
+and never cut to size: 3.5 is no integer, and `"3"` in an attachment is no number.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from .results import EvalResult
+
+_T = TypeVar("_T")
+
+
+class _Missing:
+    """What stands for "there is no such value", since None is a value of JSON."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = _Missing()
+
+_TRUE = frozenset({"true", "on", "yes", "enabled", "1"})
+_FALSE = frozenset({"false", "off", "no", "disabled", "0"})
+_INTEGER = re.compile(r"[+-]?[0-9]{1,300}")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def bool_of(result: EvalResult) -> bool | _Missing:
+    """Return the boolean that a result stands for: `value`, or a key such as `on`, `false`, `enabled` or `1`."""
+    return _value(result, _as_bool, _bool_of_key)
+
+
+def str_of(result: EvalResult) -> str | _Missing:
+    """Return the text that a result stands for: `value`, or the variant's key."""
+    return _value(result, _as_str, _same)
+
+
+def int_of(result: EvalResult) -> int | _Missing:
+    """Return the integer that a result stands for: `value` (also as 3.0), or a key of digits."""
+    return _value(result, _as_int, _int_of_key)
+
+
+def float_of(result: EvalResult) -> float | _Missing:
+    """Return the number that a result stands for: `value`, or a key such as `0.5` or `1e3`."""
+    return _value(result, _as_float, _float_of_key)
+
+
+def json_of(result: EvalResult) -> Any | _Missing:
+    """Return the JSON that a result stands for: `value`, or else the whole attachment."""
+    if result.variant_key is None or result.variant_attachment is None:
+        return MISSING
+    return result.variant_attachment.get("value", result.variant_attachment)
+
+
+def _value(
+    result: EvalResult, member: Callable[[Any], _T | _Missing], key: Callable[[str], _T | _Missing]
+) -> _T | _Missing:
+    if result.variant_key is None:
+        return MISSING
+    attachment = result.variant_attachment
+    if attachment is not None and "value" in attachment:
+        return member(attachment["value"])
+    return key(result.variant_key)
+
+
+def _as_bool(value: Any) -> bool | _Missing:
+    return value if isinstance(value, bool) else MISSING
+
+
+def _as_str(value: Any) -> str | _Missing:
+    return value if isinstance(value, str) else MISSING
+
+
+def _as_int(value: Any) -> int | _Missing:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return MISSING
+    if isinstance(value, int):
+        return value
+    return int(value) if value.is_integer() else MISSING
+
+
+def _as_float(value: Any) -> float | _Missing:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return MISSING
+    try:
+        number = float(value)
+    except OverflowError:
+        return MISSING
+    # An integer that no float is equal to would come out as another one.
+    return number if number == value else MISSING
+
+
+def _bool_of_key(key: str) -> bool | _Missing:
+    word = key.lower()
+    return True if word in _TRUE else False if word in _FALSE else MISSING
+
+
+def _int_of_key(key: str) -> int | _Missing:
+    return int(key) if _INTEGER.fullmatch(key) else MISSING
+
+
+def _float_of_key(key: str) -> float | _Missing:
+    if not _NUMBER.fullmatch(key):
+        return MISSING
+    value = float(key)
+    return value if math.isfinite(value) else MISSING
+
+
+def _same(key: str) -> str:
+    return key
