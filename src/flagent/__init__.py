@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from .client import AsyncSSEClient as AsyncSSEClient
     from .client import ConnectionState as ConnectionState
     from .client import EvalRequest as EvalRequest
+    from .client import FlagChange as FlagChange
     from .client import FlagentClient as FlagentClient
     from .client import OfflineConfig as OfflineConfig
     from .client import OfflineManager as OfflineManager
+    from .client import Registration as Registration
     from .client import SSEClient as SSEClient
     from .client import SSEConfig as SSEConfig
     from .client import State as State
     from .client import Status as Status
+    from .client import ValueChange as ValueChange
     from .client import connect as connect
     from .client import connect_async as connect_async
     from .core.changes import EventType as EventType
@@ -58,8 +61,9 @@ if TYPE_CHECKING:
     from .wire.events import FlagEvent as FlagEvent
 
 _NAMES = {
-    "client": "AsyncFlagentClient AsyncOfflineManager AsyncSSEClient ConnectionState EvalRequest FlagentClient "
-    "OfflineConfig OfflineManager SSEClient SSEConfig State Status connect connect_async",
+    "client": "AsyncFlagentClient AsyncOfflineManager AsyncSSEClient ConnectionState EvalRequest FlagChange "
+    "FlagentClient OfflineConfig OfflineManager Registration SSEClient SSEConfig State Status ValueChange connect "
+    "connect_async",
     "core.changes": "EventType Snapshot",
     "core.explain": "ConstraintTrace Explanation Range SegmentTrace",
     "core.model": "Constraint Distribution Entity Flag Segment Tag Variant",

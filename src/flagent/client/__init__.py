@@ -4,6 +4,7 @@ from .api import AsyncFlagentClient, FlagentClient
 from .async_offline import AsyncOfflineManager
 from .config import OfflineConfig, SSEConfig
 from .connecting import connect, connect_async
+from .listeners import FlagChange, Registration, ValueChange
 from .local import EvalRequest
 from .offline import OfflineManager
 from .sse_client import AsyncSSEClient, SSEClient
@@ -15,13 +16,16 @@ __all__ = [
     "AsyncSSEClient",
     "ConnectionState",
     "EvalRequest",
+    "FlagChange",
     "FlagentClient",
     "OfflineConfig",
     "OfflineManager",
+    "Registration",
     "SSEClient",
     "SSEConfig",
     "State",
     "Status",
+    "ValueChange",
     "connect",
     "connect_async",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+import weakref
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,8 @@ from .api import AsyncFlagentClient, FlagentClient
 from .config import OfflineConfig
 from .local import LocalFlags
 from .loop_thread import STOP_TIMEOUT
+from .mailbox import AsyncChanges
+from .notifying import TaskNotifier
 
 
 class AsyncOfflineManager(LocalFlags):
@@ -36,7 +39,9 @@ class AsyncOfflineManager(LocalFlags):
     """
 
     def __init__(self, client: FlagentClient | AsyncFlagentClient | str, config: OfflineConfig | None = None) -> None:
-        super().__init__(client, config)
+        self._notifier = TaskNotifier()
+        self._iterations: weakref.WeakSet[AsyncChanges] = weakref.WeakSet()
+        super().__init__(client, config, self._notifier)
 
     async def bootstrap(self, force_refresh: bool = False, timeout: float = 10.0) -> None:
         """Load the snapshot; return at once when there is one already.
@@ -104,11 +109,29 @@ class AsyncOfflineManager(LocalFlags):
 
         It may be called in any state, more than once.
         """
+        for iteration in list(self._iterations):
+            iteration.close()
         try:
             async with asyncio.timeout(STOP_TIMEOUT):
                 await self._session.close()
+                await self._notifier.close()
         except TimeoutError:
             self._session.forget()
+
+    def changes(self) -> AsyncChanges:
+        """Return an iterator over flags that are others from now on; it ends when the manager is closed.
+
+            async for change in manager.changes():
+                print(change.flag_key, change.old, change.new)
+
+        Of a flag that changes again before it is looked at, one net change is left. `close()` of the iterator ends it.
+        """
+        changes = AsyncChanges()
+        changes.registration = self._listeners.add(changes)
+        self._iterations.add(changes)
+        if self._session.plan.closed:
+            changes.close()
+        return changes
 
     async def __aenter__(self) -> Self:
         """Bootstrap."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from ..core.explain import Explanation, explain
 from .address import root_of
 from .api import AsyncFlagentClient, FlagentClient
 from .config import ClientSettings, OfflineConfig, show_debug_logs
+from .listeners import FlagChange, OnChange, OnValueChange, Registration, ValueChange
+from .notifying import TaskNotifier, ThreadNotifier
 from .plan import Subscription
 from .replica import Replica
 from .session import Session
@@ -45,12 +47,18 @@ class LocalFlags(TypedValues):
     Until there is a snapshot every result has the reason `NOT_READY` and no variant.
     """
 
-    def __init__(self, client: FlagentClient | AsyncFlagentClient | str, config: OfflineConfig | None = None) -> None:
+    def __init__(
+        self,
+        client: FlagentClient | AsyncFlagentClient | str,
+        config: OfflineConfig | None,
+        notifier: ThreadNotifier | TaskNotifier,
+    ) -> None:
         settings = ClientSettings(root=client) if isinstance(client, str) else client.settings
         self._config = config or OfflineConfig()
         if self._config.enable_debug_logging:
             show_debug_logs()
-        self._replica = Replica(time.monotonic)
+        self._listeners, self._check_callback = notifier.listeners, notifier.check
+        self._replica = Replica(time.monotonic, self._listeners.updated)
         self._session = Session(settings, self._config, self._replica)
 
     def __repr__(self) -> str:
@@ -136,6 +144,38 @@ class LocalFlags(TypedValues):
         """How fresh the flags are at this moment, and why."""
         self._held()
         return self._session.status()
+
+    def on_change(self, callback: Callable[[FlagChange], Any]) -> Registration:
+        """Call `callback` with every flag that is another one from now on, also when it is gone or new.
+
+        It is called apart from everything that keeps flags fresh: in a thread of its own, or on the
+        manager's event loop, where it may be a coroutine function. It may take its time, raise, or call the
+        manager. While one is busy changes are put together, and it gets the net change of each flag.
+
+        Returns:
+            What to call `remove()` of, when there have been enough.
+
+        Raises:
+            ConfigurationError: a coroutine function, where there is no event loop to await it.
+        """
+        self._check_callback(callback)
+        return self._listeners.add(OnChange(callback))
+
+    def on_flag_change(self, flag_key: str, callback: Callable[[FlagChange], Any]) -> Registration:
+        """Call `callback` whenever the flag of this key is another one; otherwise like `on_change`."""
+        self._check_callback(callback)
+        return self._listeners.add(OnChange(callback, flag_key))
+
+    def on_value_change(
+        self,
+        flag_key: str,
+        entity_id: str,
+        entity_context: Mapping[str, Any] | None,
+        callback: Callable[[ValueChange], Any],
+    ) -> Registration:
+        """Call `callback` whenever the flag gives this entity another variant or attachment; like `on_change`."""
+        self._check_callback(callback)
+        return self._listeners.add(OnValueChange(callback, flag_key, entity_id, entity_context))
 
     def _held(self) -> Ruleset | None:
         ruleset = self._replica.ruleset

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 import warnings
+import weakref
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -15,8 +17,13 @@ from .api import AsyncFlagentClient, FlagentClient
 from .config import OfflineConfig
 from .local import LocalFlags
 from .loop_thread import STOP_TIMEOUT, LoopThread
+from .mailbox import Changes
+from .notifying import ThreadNotifier
 
 _log = logging.getLogger("flagent.client")
+
+#: Seconds that `close` waits for a listener that is being called.
+_LISTENERS_TIMEOUT = 0.5
 
 
 class OfflineManager(LocalFlags):
@@ -40,7 +47,9 @@ class OfflineManager(LocalFlags):
     """
 
     def __init__(self, client: FlagentClient | AsyncFlagentClient | str, config: OfflineConfig | None = None) -> None:
-        super().__init__(client, config)
+        self._notifier = ThreadNotifier("flagent listeners")
+        self._iterations: weakref.WeakSet[Changes] = weakref.WeakSet()
+        super().__init__(client, config, self._notifier)
         self._inherited: Ruleset | None = None
         self._asleep = False
         self._waking = threading.Lock()
@@ -113,14 +122,38 @@ class OfflineManager(LocalFlags):
         else:
             self._replica.clear()
 
-    def close(self) -> None:
-        """End stream, polling and thread, within 2 seconds; evaluation goes on with the flags that are held.
+    def close(self, timeout: float = STOP_TIMEOUT) -> None:
+        """End stream, polling, listeners and threads; evaluation goes on with the flags that are held.
 
-        It may be called from any thread, in any state, more than once.
+        It may be called from any thread, a signal handler or a listener, in any state, more than once.
+
+        Args:
+            timeout: most seconds to wait until everything has ended; what has not goes on to end by itself.
         """
+        deadline = time.monotonic() + timeout
         self._wake(restart=False)
         self._session.end()
-        self._thread.stop(self._session.close)
+        for iteration in list(self._iterations):
+            iteration.close()
+        self._thread.stop(self._session.close, timeout)
+        # A listener that never comes back must not cost everybody the whole time.
+        self._notifier.close(min(_LISTENERS_TIMEOUT, max(0.0, deadline - time.monotonic())))
+
+    def changes(self) -> Changes:
+        """Return an iterator over flags that are others from now on; it ends when the manager is closed.
+
+            for change in manager.changes():
+                print(change.flag_key, change.old, change.new)
+
+        Of a flag that changes again before it is looked at, one net change is left. `close()` of the iterator, or
+        leaving it as a context manager, ends it.
+        """
+        changes = Changes()
+        changes.registration = self._listeners.add(changes)
+        self._iterations.add(changes)
+        if self._session.plan.closed:
+            changes.close()
+        return changes
 
     def __enter__(self) -> Self:
         """Bootstrap."""
@@ -143,6 +176,7 @@ class OfflineManager(LocalFlags):
             return
         warnings.warn(f"{self!r} was forgotten without close()", ResourceWarning, stacklevel=2, source=self)
         thread.stop(self._session.close, 0.0)
+        self._notifier.close(0.0)
 
     def _awakened(self) -> Ruleset | None:
         self._wake()
@@ -151,6 +185,7 @@ class OfflineManager(LocalFlags):
     def _fall_asleep(self) -> None:
         """Begin life in a forked child: wait for the first use, which finds no ruleset and comes to `_wake`."""
         self._waking = threading.Lock()
+        self._notifier.begin_anew()
         self._session = self._session.abandon()
         self._inherited, self._replica.ruleset = self._replica.ruleset or self._inherited, None
         self._asleep = True

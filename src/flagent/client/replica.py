@@ -6,7 +6,7 @@ Any thread may read; only the event loop that does the network work writes, so t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from ..core.changes import Change, Cursor, Delta, Snapshot
 from ..core.evaluation import Ruleset
@@ -15,12 +15,16 @@ from ..wire.feed import Checkpoint
 
 _log = logging.getLogger("flagent.client")
 
+Updated = Callable[[Ruleset | None, Ruleset, Iterable[str] | None], object]
+
 
 class Replica:
     """A ruleset, and how far it can be trusted.
 
     Args:
         clock: gives seconds that never go back.
+        updated: called with the ruleset before, the one after, and the keys that may differ (None for any);
+            it must return at once.
 
     Attributes:
         ruleset: what is evaluated; None before the first snapshot.
@@ -35,13 +39,15 @@ class Replica:
         "_replaced",
         "_suspect",
         "_tagged",
+        "_updated",
         "confirmed_at",
         "divergences",
         "ruleset",
     )
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], updated: Updated | None = None) -> None:
         self._clock = clock
+        self._updated = updated
         self.divergences = 0
         self.clear()
 
@@ -98,6 +104,8 @@ class Replica:
         self._entity_tag, self._tagged = entity_tag, snapshot.cursor
         self._partial, self._replaced = False, True
         self.confirm()
+        if self._updated is not None:
+            self._updated(held, ruleset, None)
         return True
 
     def apply(self, update: Change | Delta, cursor: Cursor, *, filtered: bool) -> None:
@@ -123,6 +131,8 @@ class Replica:
             raise
         self._partial = self._partial or filtered
         self.confirm()
+        if self._updated is not None:
+            self._updated(held, self.ruleset, _keys_of(update, held.snapshot))
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Compare with what the server says it has.
@@ -139,6 +149,19 @@ class Replica:
         self._suspect, self._replaced = checkpoint.cursor, False
         self.divergences += 1
         raise Diverged(f"{checkpoint.cursor}: what is held has another digest than what the server has")
+
+
+def _keys_of(update: Change | Delta, before: Snapshot) -> set[str]:
+    """Return the keys under which a flag may be another one after the update."""
+    flags = update.flags if isinstance(update, Delta) else () if update.flag is None else (update.flag,)
+    keys = {flag.key for flag in flags}
+    # A flag that was renamed has left the key that it had.
+    keys.update(key for flag in flags if (key := before.keys.get(flag.id)) is not None)
+    if isinstance(update, Delta):
+        keys.update(ref.key for ref in update.deleted)
+    else:
+        keys.add(update.flag_key)
+    return keys
 
 
 def _is_older(snapshot: Snapshot, held: Snapshot) -> bool:

@@ -1,0 +1,113 @@
+"""Who calls the listeners: a daemon thread of their own, or a task on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ConfigurationError
+from .listeners import Listeners
+
+
+class ThreadNotifier:
+    """Calls listeners in a daemon thread, which begins when there is something to tell for the first time.
+
+    It is not the thread that does the network work: a listener may take as long as it likes, call
+    the manager, or never come back, and flags are fresh all the same.
+    """
+
+    def check(self, callback: Callable[..., Any]) -> None:
+        """Refuse what can't be called back in a thread.
+
+        Raises:
+            ConfigurationError: it is a coroutine function.
+        """
+        if inspect.iscoroutinefunction(callback):
+            raise ConfigurationError(f"callback: {callback!r} is a coroutine function, which nobody awaits here")
+
+    def __init__(self, name: str) -> None:
+        self.listeners = Listeners(self.wake)
+        self._name = name
+        self._closed = False
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget the parent's thread; called in a forked child."""
+        self.listeners.begin_anew()
+        self._lock = threading.Lock()
+        self._news = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def wake(self) -> None:
+        """Tell what there is to tell, soon."""
+        with self._lock:
+            if self._closed:
+                return
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._thread.start()
+        self._news.set()
+
+    def close(self, timeout: float) -> None:
+        """Call nobody any more; wait for a call that has begun, for at most `timeout` seconds."""
+        self.listeners.clear()
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+        self._news.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def _run(self) -> None:
+        while not self._closed:
+            self._news.wait()
+            self._news.clear()
+            for call in self.listeners.calls():
+                if self._closed:
+                    return
+                try:
+                    call()
+                except Exception:  # noqa: BLE001 - a listener may raise anything
+                    self.listeners.failed(call)
+
+
+class TaskNotifier:
+    """Calls listeners in a task of the manager's event loop, and awaits what they return."""
+
+    def check(self, callback: Callable[..., Any]) -> None:
+        """Take anything: what a callback returns is awaited if it can be."""
+
+    def __init__(self) -> None:
+        self.listeners = Listeners(self.wake)
+        self._closed = False
+        self._task: asyncio.Task[None] | None = None
+
+    def wake(self) -> None:
+        """Tell what there is to tell, soon; called on the event loop."""
+        if not self._closed and (self._task is None or self._task.done()):
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="flagent listeners")
+
+    async def close(self) -> None:
+        """Call nobody any more, and end a call that has begun."""
+        self._closed = True
+        self.listeners.clear()
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        for call in self.listeners.calls():
+            try:
+                returned = call()
+                if inspect.isawaitable(returned):
+                    await returned
+            except Exception:  # noqa: BLE001 - a listener may raise anything
+                self.listeners.failed(call)
+            # Others on the event loop have a turn between two listeners.
+            await asyncio.sleep(0)
