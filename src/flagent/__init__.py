@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .client import OfflineConfig as OfflineConfig
     from .client import OfflineManager as OfflineManager
     from .client import Registration as Registration
+    from .client import Source as Source
     from .client import SSEClient as SSEClient
     from .client import SSEConfig as SSEConfig
     from .client import State as State
@@ -62,8 +63,8 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "client": "AsyncFlagentClient AsyncOfflineManager AsyncSSEClient ConnectionState EvalRequest FlagChange "
-    "FlagentClient OfflineConfig OfflineManager Registration SSEClient SSEConfig State Status ValueChange connect "
-    "connect_async",
+    "FlagentClient OfflineConfig OfflineManager Registration SSEClient SSEConfig Source State Status ValueChange "
+    "connect connect_async",
     "core.changes": "EventType Snapshot",
     "core.explain": "ConstraintTrace Explanation Range SegmentTrace",
     "core.model": "Constraint Distribution Entity Flag Segment Tag Variant",

@@ -8,7 +8,7 @@ from .listeners import FlagChange, Registration, ValueChange
 from .local import EvalRequest
 from .offline import OfflineManager
 from .sse_client import AsyncSSEClient, SSEClient
-from .status import ConnectionState, State, Status
+from .status import ConnectionState, Source, State, Status
 
 __all__ = [
     "AsyncFlagentClient",
@@ -23,6 +23,7 @@ __all__ = [
     "Registration",
     "SSEClient",
     "SSEConfig",
+    "Source",
     "State",
     "Status",
     "ValueChange",

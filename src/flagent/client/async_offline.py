@@ -58,6 +58,21 @@ class AsyncOfflineManager(LocalFlags):
         self._check_open()
         await self._session.bootstrap(force_refresh=force_refresh, timeout=timeout)
 
+    async def wait_until_ready(self, timeout: float = 10.0, *, live: bool = False) -> bool:
+        """Return whether there are flags to evaluate on, as soon as there are, or after `timeout` seconds.
+
+        For a program whose bootstrap failed, or is done by another task.
+
+        Args:
+            timeout: how many seconds to wait.
+            live: whether to wait until the stream is up, too.
+
+        Raises:
+            Closed: the manager is closed.
+        """
+        self._check_open()
+        return await self._session.wait_ready(live=live, timeout=timeout)
+
     async def refresh(self) -> None:
         """Ask the server for a newer snapshot now.
 

@@ -70,6 +70,21 @@ class OfflineManager(LocalFlags):
         self._wake()
         self._thread.call(self._session.bootstrap(force_refresh=force_refresh, timeout=timeout), timeout)
 
+    def wait_until_ready(self, timeout: float = 10.0, *, live: bool = False) -> bool:
+        """Return whether there are flags to evaluate on, as soon as there are, or after `timeout` seconds.
+
+        For a program whose bootstrap failed, or is done by another thread.
+
+        Args:
+            timeout: how many seconds to wait.
+            live: whether to wait until the stream is up, too.
+
+        Raises:
+            Closed: the manager is closed.
+        """
+        self._wake()
+        return self._thread.call(self._session.wait_ready(live=live, timeout=timeout), timeout)
+
     def refresh(self) -> None:
         """Ask the server for a newer snapshot now.
 

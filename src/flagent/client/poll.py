@@ -18,7 +18,7 @@ from .refresh import Refresher
 _log = logging.getLogger("flagent.client")
 
 #: How far intervals stray from what is configured, so that clients that began together drift apart.
-_STRAY = 0.2
+STRAY = 0.2
 
 
 class Poller:
@@ -120,4 +120,4 @@ class Poller:
 
 
 def _draw() -> float:
-    return random.uniform(1 - _STRAY, 1 + _STRAY)  # noqa: S311
+    return random.uniform(1 - STRAY, 1 + STRAY)  # noqa: S311

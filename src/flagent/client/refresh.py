@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Callable
 
 from ..core.evaluation import Ruleset
 from ..errors import FlagentError, HTTPStatusError, Refused, TransportError
@@ -15,6 +16,7 @@ from .address import EXPORT_PATH
 from .answers import failure
 from .config import OfflineConfig
 from .replica import Replica
+from .status import Source
 from .transport import Transport
 
 _log = logging.getLogger("flagent.client")
@@ -31,12 +33,15 @@ class Refresher:
         tried_at: when the last try ended, on the monotonic clock; infinitely long ago before the first.
     """
 
-    def __init__(self, transport: Transport, replica: Replica, config: OfflineConfig) -> None:
+    def __init__(
+        self, transport: Transport, replica: Replica, config: OfflineConfig, ended: Callable[[], object]
+    ) -> None:
         self.last_error: FlagentError | None = None
         self.tried_at = -math.inf
         self._transport = transport
         self._replica = replica
         self._config = config
+        self._tell = ended
         self._lock = asyncio.Lock()
         self._begun = 0
         self._completed = 0
@@ -75,6 +80,7 @@ class Refresher:
         self.last_error = error
         self.tried_at = time.monotonic()
         self._completed = self._begun
+        self._tell()
 
     async def _fetch(self, force: bool) -> None:
         held, tag = self._replica.ruleset, None if force else self._replica.entity_tag
@@ -88,7 +94,7 @@ class Refresher:
             max_bytes=self._config.max_snapshot_bytes,
         )
         if answer.status == 304 and tag is not None:
-            self._replica.confirm()
+            self._replica.confirm(Source.POLL)
             _log.debug("the snapshot is current: %s", tag)
             return
         if answer.status != 200:

@@ -12,6 +12,7 @@ from ..core.changes import Change, Cursor, Delta, Snapshot
 from ..core.evaluation import Ruleset
 from ..errors import Diverged
 from ..wire.feed import Checkpoint
+from .status import Source
 
 _log = logging.getLogger("flagent.client")
 
@@ -29,6 +30,7 @@ class Replica:
     Attributes:
         ruleset: what is evaluated; None before the first snapshot.
         confirmed_at: when the ruleset was last known to be current, on the clock; None when never.
+        source: where the ruleset came from last.
         divergences: how often an update did not lead to the digest it announces; must stay 0.
     """
 
@@ -43,6 +45,7 @@ class Replica:
         "confirmed_at",
         "divergences",
         "ruleset",
+        "source",
     )
 
     def __init__(self, clock: Callable[[], float], updated: Updated | None = None) -> None:
@@ -55,6 +58,7 @@ class Replica:
         """Hold nothing."""
         self.ruleset: Ruleset | None = None
         self.confirmed_at: float | None = None
+        self.source: Source | None = None
         self._entity_tag: str | None = None
         self._tagged: Cursor | None = None
         # After a filtered stream the revision is new, but flags outside of the filter may be older.
@@ -85,9 +89,11 @@ class Replica:
         confirmed_at = self.confirmed_at
         return None if self.ruleset is None or confirmed_at is None else max(0.0, self._clock() - confirmed_at)
 
-    def confirm(self) -> None:
-        """Note that the flags are current."""
+    def confirm(self, source: Source | None = None) -> None:
+        """Note that the flags are current, and who says so."""
         self.confirmed_at = self._clock()
+        if source is not None and self.ruleset is not None:
+            self.source = source
 
     def replace(self, ruleset: Ruleset, entity_tag: str | None) -> bool:
         """Hold a whole snapshot from now on, unless a newer one of the same log is held already.
@@ -103,6 +109,7 @@ class Replica:
         self.ruleset = ruleset
         self._entity_tag, self._tagged = entity_tag, snapshot.cursor
         self._partial, self._replaced = False, True
+        self.source = Source.BOOTSTRAP if held is None else Source.POLL
         self.confirm()
         if self._updated is not None:
             self._updated(held, ruleset, None)
@@ -130,6 +137,7 @@ class Replica:
             self.divergences += 1
             raise
         self._partial = self._partial or filtered
+        self.source = Source.STREAM
         self.confirm()
         if self._updated is not None:
             self._updated(held, self.ruleset, _keys_of(update, held.snapshot))

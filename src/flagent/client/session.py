@@ -20,11 +20,12 @@ from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed
 from .config import ClientSettings, OfflineConfig
 from .follow import Follower
+from .history import History, Pulse
 from .plan import Plan, Subscription
-from .poll import Poller
+from .poll import STRAY, Poller
 from .refresh import Refresher
 from .replica import Replica
-from .status import State, Status
+from .status import Source, State, Status
 from .transport import Transport
 
 _log = logging.getLogger("flagent.client")
@@ -59,11 +60,13 @@ class Session:
         self._config = config
         self._replica = replica
         self._transport = Transport(settings)
-        self._refresher = Refresher(self._transport, replica, config)
+        self._refresher = Refresher(self._transport, replica, config, self.note)
         self._poller = Poller(self._refresher, config, lambda: self._follower)
         self._follower: Follower | None = None
         self._follow_task: asyncio.Task[None] | None = None
         self._poll_task: asyncio.Task[None] | None = None
+        self._pulse = Pulse()
+        self._history = History(settings.root)
 
     async def bootstrap(self, *, force_refresh: bool, timeout: float) -> None:
         """Load a snapshot, unless one is held; begin to poll if that is configured.
@@ -124,10 +127,12 @@ class Session:
     def end(self) -> None:
         """Begin nothing any more; `close` is still to be awaited if anything was begun."""
         self.plan = replace(self.plan, closed=True)
+        self._history.note(State.CLOSED)
 
     async def close(self) -> None:
         """End everything; nothing can be begun any more."""
         self.end()
+        self._pulse.beat()
         poll_task, self._poll_task = self._poll_task, None
         await self.unfollow()
         await _cancelled(poll_task)
@@ -161,21 +166,48 @@ class Session:
         follower = self._follower
         return follower is not None and follower.live
 
+    async def wait_ready(self, *, live: bool, timeout: float) -> bool:
+        """Return whether there are flags, and with `live` the stream is up, within `timeout` seconds."""
+
+        def ready() -> bool:
+            return self._replica.ruleset is not None and (self.is_live() or not live)
+
+        return await self._pulse.wait_for(lambda: ready() or self.plan.closed, timeout) and ready()
+
+    def note(self) -> None:
+        """Note that something may be different now; on the event loop."""
+        self._history.note(self._state(self._last_error(), held=self._replica.ruleset is not None))
+        self._pulse.beat()
+
     def status(self) -> Status:
         """Return the state of things; from any thread."""
         follower, replica, now = self._follower, self._replica, time.monotonic()
         ruleset = replica.ruleset
         retry_at = None if follower is None else follower.retry_at
         error = self._last_error()
+        state = self._state(error, held=ruleset is not None)
         return Status(
-            state=self._state(error, held=ruleset is not None),
+            state=state,
+            since=self._history.since(state),
             cursor=None if ruleset is None or not ruleset.snapshot.epoch else str(ruleset.snapshot.cursor),
-            snapshot_age=replica.age(),
+            source=replica.source,
+            staleness=replica.age(),
+            staleness_bound=self._staleness_bound(state),
             last_error=error,
             attempt=0 if follower is None else follower.feed.attempt,
             retry_in=None if retry_at is None else max(0.0, retry_at - now),
             divergences=replica.divergences,
         )
+
+    def _staleness_bound(self, state: State) -> float | None:
+        if state is State.LIVE and self._follower is not None:
+            return self._follower.feed.patience
+        if state is not State.POLLING:
+            return None
+        # Give or take what the intervals between polls stray, and the time that one may take.
+        polls = self._config.refresh_interval * (1 + STRAY) + self._config.request_timeout
+        # Polls take over from a stream after a while.
+        return polls if self._follower is None else polls + self._config.fallback_after
 
     def deliver(self, update: Change | Delta | FlagEvent | Checkpoint, feed: Feed) -> None:
         """Take an update of the stream (`follow.Receiver`)."""
@@ -200,11 +232,12 @@ class Session:
 
     def heard(self) -> None:
         """Note that the stream has said everything up to now (`follow.Receiver`)."""
-        self._replica.confirm()
+        self._replica.confirm(Source.STREAM)
 
     def changed(self) -> None:
         """Note that the stream came or went (`follow.Receiver`)."""
         self._poller.reconsider()
+        self.note()
 
     async def _load(self, force: bool) -> None:
         pause = _FIRST_PAUSE

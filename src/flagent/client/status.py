@@ -27,23 +27,42 @@ class State(StrEnum):
     CLOSED = "closed"
 
 
+class Source(StrEnum):
+    """Where the flags that are held came from last."""
+
+    #: The first snapshot, by GET.
+    BOOTSTRAP = "bootstrap"
+    #: The stream: a change of it was applied, or it said that nothing changed.
+    STREAM = "stream"
+    #: A later snapshot, by GET.
+    POLL = "poll"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Status:
     """A manager at one moment.
 
     Attributes:
         state: how fresh its flags are, and why.
+        since: seconds for which it has been in this state.
         cursor: the server's name for the state that is held; None without flags, and from a plain Flagent server.
-        snapshot_age: seconds since the flags were last known to be current; None without flags.
-        last_error: what keeps the stream, or polling, from working; None when nothing does.
+        source: where the flags came from last; None without flags.
+        staleness: seconds since the flags were last known to be current; None without flags.
+        staleness_bound: what `staleness` does not exceed while the state lasts, in seconds; None where there is no
+            such bound, because nothing works that could keep it.
+        last_error: what keeps the stream, or polling, from working; None when nothing does. Its `kind`, if it has
+            one, tells more.
         attempt: failed attempts in a row to open the stream.
         retry_in: seconds until the next one; None when none is due.
         divergences: how often an update did not lead to what the server has. It must be 0.
     """
 
     state: State
+    since: float = 0.0
     cursor: str | None = None
-    snapshot_age: float | None = None
+    source: Source | None = None
+    staleness: float | None = None
+    staleness_bound: float | None = None
     last_error: FlagentError | None = None
     attempt: int = 0
     retry_in: float | None = None

@@ -199,7 +199,12 @@ class Feed:
         if not self.live:
             # Comments don't count here: a server that sends nothing else is none of ours.
             return (self._seen_at if self._opened_at is None else self._opened_at) + HELLO_TIMEOUT
-        return self._seen_at + (self._heartbeat * MISSED_HEARTBEATS if self.protocol else PLAIN_SILENCE)
+        return self._seen_at + self.patience
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which a live stream may be silent."""
+        return self._heartbeat * MISSED_HEARTBEATS if self.protocol else PLAIN_SILENCE
 
     def closed(self, now: float, error: Exception | None = None) -> float:
         """Say that the connection is over, or was never made; return the seconds to wait before the next."""
