@@ -15,6 +15,12 @@ from postgres import Cluster, found_or_started
 from flagent.server.settings import Settings
 
 
+@pytest.fixture(autouse=True)
+def own_storage(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what SDKs keep on disk be of this test alone: another test's server may have had the same port."""
+    monkeypatch.setenv("FLAGENT_STORAGE_DIR", str(tmp_path_factory.mktemp("storage")))
+
+
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> str:
     """Which database; modules that run on both say so in `tests/server/conftest.py`."""

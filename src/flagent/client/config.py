@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
@@ -70,6 +71,9 @@ class OfflineConfig:
         max_reconnect_delay: upper bound of the wait between reconnections.
         request_timeout: most that the download of a snapshot may take.
         max_snapshot_bytes: largest snapshot that is accepted, decompressed.
+        enable_persistence: whether to keep the last good snapshot on disk, by server and key, readable for this user
+            only: a start without the server evaluates on it.
+        storage_dir: folder for it; None for `FLAGENT_STORAGE_DIR`, or one in the user's caches. Processes may share it.
         enable_debug_logging: whether to log every message; to stderr, unless logging is set up already.
 
     Raises:
@@ -85,6 +89,8 @@ class OfflineConfig:
     max_reconnect_delay: float = 30.0
     request_timeout: float = 30.0
     max_snapshot_bytes: int = 256 << 20
+    enable_persistence: bool = True
+    storage_dir: str | Path | None = None
     enable_debug_logging: bool = False
 
     def __post_init__(self) -> None:
@@ -93,6 +99,8 @@ class OfflineConfig:
         for name in ("snapshot_ttl", "safety_poll_interval", "fallback_after"):
             _check_number(self, name)
         _check_number(self, "max_snapshot_bytes", above=0)
+        if self.storage_dir is not None and not isinstance(self.storage_dir, str | Path):
+            raise ConfigurationError(f"storage_dir: {self.storage_dir!r} is no path")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,8 +58,8 @@ class LocalFlags(TypedValues):
         if self._config.enable_debug_logging:
             show_debug_logs()
         self._listeners, self._check_callback = notifier.listeners, notifier.check
-        self._replica = Replica(time.monotonic, self._listeners.updated)
-        self._session = Session(settings, self._config, self._replica)
+        self._replica = Replica(time.monotonic)
+        self._session = Session(settings, self._config, self._replica, self._listeners)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._session.settings.root}, {self._session.status().state}>"

@@ -15,9 +15,11 @@ import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from ..errors import Closed, ConfigurationError, TransportError
+from .daemons import in_daemon_thread
 from .transport import load_library
 
 _T = TypeVar("_T")
@@ -177,28 +179,7 @@ class _Loop(asyncio.SelectorEventLoop):
     """Looks names up in daemon threads: an executor's would hold the interpreter's end back until DNS gives up."""
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
-        found: asyncio.Future[Any] = self.create_future()
-
-        def settle(result: Any, error: OSError | None) -> None:
-            if found.done():
-                return
-            if error is None:
-                found.set_result(result)
-            else:
-                found.set_exception(error)
-
-        def look_up() -> None:
-            result, error = None, None
-            try:
-                result = socket.getaddrinfo(host, port, **options)
-            except OSError as exc:
-                error = exc
-            # The loop may be closed by now.
-            with suppress(RuntimeError):
-                self.call_soon_threadsafe(settle, result, error)
-
-        threading.Thread(target=look_up, name="flagent name lookup", daemon=True).start()
-        return await found
+        return await in_daemon_thread("flagent name lookup", partial(socket.getaddrinfo, host, port, **options))
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -24,10 +24,10 @@ class Replica:
 
     Args:
         clock: gives seconds that never go back.
-        updated: called with the ruleset before, the one after, and the keys that may differ (None for any);
-            it must return at once.
 
     Attributes:
+        updated: called with the ruleset before, the one after, and the keys that may differ (None for any);
+            it must return at once. None for nobody.
         ruleset: what is evaluated; None before the first snapshot.
         confirmed_at: when the ruleset was last known to be current, on the clock; None when never.
         source: where the ruleset came from last.
@@ -41,16 +41,16 @@ class Replica:
         "_replaced",
         "_suspect",
         "_tagged",
-        "_updated",
         "confirmed_at",
         "divergences",
         "ruleset",
         "source",
+        "updated",
     )
 
-    def __init__(self, clock: Callable[[], float], updated: Updated | None = None) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._updated = updated
+        self.updated: Updated | None = None
         self.divergences = 0
         self.clear()
 
@@ -111,9 +111,16 @@ class Replica:
         self._partial, self._replaced = False, True
         self.source = Source.BOOTSTRAP if held is None else Source.POLL
         self.confirm()
-        if self._updated is not None:
-            self._updated(held, ruleset, None)
+        if self.updated is not None:
+            self.updated(held, ruleset, None)
         return True
+
+    def restore(self, ruleset: Ruleset, entity_tag: str | None, age: float) -> None:
+        """Hold a snapshot from disk, which was current `age` seconds ago."""
+        self.ruleset = ruleset
+        self._entity_tag, self._tagged = entity_tag, ruleset.snapshot.cursor
+        self.source = Source.DISK
+        self.confirmed_at = self._clock() - age
 
     def apply(self, update: Change | Delta, cursor: Cursor, *, filtered: bool) -> None:
         """Apply an update of a stream; one that is known already is passed over.
@@ -139,8 +146,8 @@ class Replica:
         self._partial = self._partial or filtered
         self.source = Source.STREAM
         self.confirm()
-        if self._updated is not None:
-            self._updated(held, self.ruleset, _keys_of(update, held.snapshot))
+        if self.updated is not None:
+            self.updated(held, self.ruleset, _keys_of(update, held.snapshot))
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Compare with what the server says it has.

@@ -9,33 +9,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ..core.changes import Change, Cursor, Delta
-from ..errors import FlagentError, HTTPStatusError, NotReady, Refused, TransportError
+from ..core.evaluation import Ruleset
+from ..errors import FlagentError, NotReady
 from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed
 from .config import ClientSettings, OfflineConfig
+from .disk import DiskCache, default_folder
+from .first import load_within
 from .follow import Follower
 from .history import History, Pulse
+from .listeners import Listeners
 from .plan import Plan, Subscription
-from .poll import STRAY, Poller
+from .poll import Poller
 from .refresh import Refresher
 from .replica import Replica
-from .status import Source, State, Status
+from .report import Report
+from .saving import Saver
+from .status import Source, Status
 from .transport import Transport
 
 _log = logging.getLogger("flagent.client")
 
 #: Seconds after an event of a plain Flagent server at which its answers show the change for certain: it has a cache.
 _CACHE_AGE = 4.0
-#: Seconds before the second try to load the first snapshot; doubled with each failure, up to the limit.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-#: Statuses below 500 that a second try may get past.
-_TEMPORARY = frozenset({408, 425, 429})
 
 
 class Session:
@@ -45,6 +47,7 @@ class Session:
         settings: how to reach the server.
         config: how often.
         replica: what is kept.
+        listeners: who is told what changed.
         plan: what to do once `resume` is awaited.
 
     Attributes:
@@ -53,42 +56,49 @@ class Session:
     """
 
     def __init__(
-        self, settings: ClientSettings, config: OfflineConfig, replica: Replica, plan: Plan | None = None
+        self,
+        settings: ClientSettings,
+        config: OfflineConfig,
+        replica: Replica,
+        listeners: Listeners,
+        plan: Plan | None = None,
     ) -> None:
         self.settings = settings
         self.plan = plan or Plan()
         self._config = config
         self._replica = replica
+        self._listeners = listeners
+        # Not a method of the manager, which has to be free to be forgotten.
+        replica.updated = self._updated
         self._transport = Transport(settings)
         self._refresher = Refresher(self._transport, replica, config, self.note)
         self._poller = Poller(self._refresher, config, lambda: self._follower)
         self._follower: Follower | None = None
         self._follow_task: asyncio.Task[None] | None = None
         self._poll_task: asyncio.Task[None] | None = None
+        self._saver = _saver(settings, config, replica)
+        self._save_task: asyncio.Task[None] | None = None
         self._pulse = Pulse()
-        self._history = History(settings.root)
+        self._report = Report(config, replica, self._refresher, self._saver, History(settings.root))
 
     async def bootstrap(self, *, force_refresh: bool, timeout: float) -> None:
         """Load a snapshot, unless one is held; begin to poll if that is configured.
 
         Raises:
-            FlagentError: no snapshot could be loaded; polling goes on trying.
+            FlagentError: there is none, neither from the server nor from disk; polling goes on trying.
         """
         if self._config.auto_refresh:
             self._start_polling()
-        if self._replica.ruleset is not None and not force_refresh:
+        await self._start_saving()
+        if self._replica.ruleset is not None and self._replica.source is not Source.DISK and not force_refresh:
             return
         try:
-            async with asyncio.timeout(timeout):
-                await self._load(force_refresh)
-        except FlagentError:
+            await load_within(self._refresher, timeout, force=force_refresh, root=self.settings.root)
+        except FlagentError as exc:
             self._poller.ask(self._config.reconnect_delay)
-            raise
-        except TimeoutError:
-            self._poller.ask(self._config.reconnect_delay)
-            raise self._refresher.last_error or TransportError(
-                f"no snapshot from {self.settings.root} within {timeout:g} s", kind="timeout"
-            ) from None
+            if self._replica.source is not Source.DISK:
+                raise
+            _log.warning("going on with the flags from disk: %s", exc)
 
     async def refresh(self) -> None:
         """Ask for a newer snapshot."""
@@ -103,6 +113,7 @@ class Session:
         Raises:
             FlagentError: it is not, within `timeout` seconds; 0 does not wait. It goes on trying.
         """
+        await self._start_saving()
         if subscription != self.plan.subscription or self._follower is None:
             await self.unfollow()
             self._begin_following(subscription)
@@ -127,35 +138,42 @@ class Session:
     def end(self) -> None:
         """Begin nothing any more; `close` is still to be awaited if anything was begun."""
         self.plan = replace(self.plan, closed=True)
-        self._history.note(State.CLOSED)
+        self._report.note(self.plan, self._follower)
 
     async def close(self) -> None:
         """End everything; nothing can be begun any more."""
         self.end()
         self._pulse.beat()
         poll_task, self._poll_task = self._poll_task, None
+        save_task, self._save_task = self._save_task, None
         await self.unfollow()
         await _cancelled(poll_task)
+        await _cancelled(save_task)
+        if self._saver is not None and save_task is not None:
+            await self._saver.save()
         await self._transport.aclose()
 
     def forget(self) -> None:
         """Cancel what runs, without waiting for it; from any thread."""
-        for task in (self._follow_task, self._poll_task):
+        for task in (self._follow_task, self._poll_task, self._save_task):
             if task is not None and not task.get_loop().is_closed():
                 task.get_loop().call_soon_threadsafe(task.cancel)
 
     @property
     def runs(self) -> bool:
         """Whether anything is running that has to be ended."""
-        return any(task is not None and not task.done() for task in (self._follow_task, self._poll_task))
+        return any(
+            task is not None and not task.done() for task in (self._follow_task, self._poll_task, self._save_task)
+        )
 
     def abandon(self) -> Session:
         """Return a session that will do what this one did; for a forked child, which can't use what its parent has."""
         self._transport.let_go()
-        return Session(self.settings, self._config, self._replica, self.plan)
+        return Session(self.settings, self._config, self._replica, self._listeners, self.plan)
 
     async def resume(self) -> None:
         """Begin what is planned and does not run yet."""
+        await self._start_saving()
         if self.plan.polls:
             self._start_polling()
         if self.plan.subscription is not None and self._follower is None:
@@ -176,38 +194,12 @@ class Session:
 
     def note(self) -> None:
         """Note that something may be different now; on the event loop."""
-        self._history.note(self._state(self._last_error(), held=self._replica.ruleset is not None))
+        self._report.note(self.plan, self._follower)
         self._pulse.beat()
 
     def status(self) -> Status:
         """Return the state of things; from any thread."""
-        follower, replica, now = self._follower, self._replica, time.monotonic()
-        ruleset = replica.ruleset
-        retry_at = None if follower is None else follower.retry_at
-        error = self._last_error()
-        state = self._state(error, held=ruleset is not None)
-        return Status(
-            state=state,
-            since=self._history.since(state),
-            cursor=None if ruleset is None or not ruleset.snapshot.epoch else str(ruleset.snapshot.cursor),
-            source=replica.source,
-            staleness=replica.age(),
-            staleness_bound=self._staleness_bound(state),
-            last_error=error,
-            attempt=0 if follower is None else follower.feed.attempt,
-            retry_in=None if retry_at is None else max(0.0, retry_at - now),
-            divergences=replica.divergences,
-        )
-
-    def _staleness_bound(self, state: State) -> float | None:
-        if state is State.LIVE and self._follower is not None:
-            return self._follower.feed.patience
-        if state is not State.POLLING:
-            return None
-        # Give or take what the intervals between polls stray, and the time that one may take.
-        polls = self._config.refresh_interval * (1 + STRAY) + self._config.request_timeout
-        # Polls take over from a stream after a while.
-        return polls if self._follower is None else polls + self._config.fallback_after
+        return self._report.status(self.plan, self._follower)
 
     def deliver(self, update: Change | Delta | FlagEvent | Checkpoint, feed: Feed) -> None:
         """Take an update of the stream (`follow.Receiver`)."""
@@ -239,21 +231,6 @@ class Session:
         self._poller.reconsider()
         self.note()
 
-    async def _load(self, force: bool) -> None:
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                await self._refresher.refresh(force=force)
-                return
-            except HTTPStatusError as exc:
-                # Refusals stay; a server that is starting, or has too much to do, is soon back.
-                if isinstance(exc, Refused) or (exc.status < 500 and exc.status not in _TEMPORARY):
-                    raise
-                _log.info("no snapshot yet: %s; trying again", exc)
-                retry_after = exc.retry_after or 0.0
-            await asyncio.sleep(max(pause, retry_after))
-            pause = min(2 * pause, _LONGEST_PAUSE)
-
     def _begin_following(self, subscription: Subscription) -> None:
         if self.plan.closed:
             return
@@ -275,25 +252,25 @@ class Session:
             self.plan = replace(self.plan, polls=True)
             self._poll_task = _task(self._poller.run(), "flagent polling")
 
-    def _last_error(self) -> FlagentError | None:
-        follower = self._follower
-        if follower is not None and not follower.live and follower.last_error is not None:
-            return follower.last_error
-        return self._refresher.last_error
+    def _updated(self, before: Ruleset | None, after: Ruleset, keys: Iterable[str] | None) -> None:
+        self._listeners.updated(before, after, keys)
+        if self._saver is not None:
+            self._saver.updated()
 
-    def _state(self, error: FlagentError | None, *, held: bool) -> State:
-        if self.plan.closed:
-            return State.CLOSED
-        if self.is_live() and held:
-            return State.LIVE
-        polls = self._poll_task is not None and self._config.auto_refresh
-        if held and polls and self._refresher.last_error is None:
-            return State.POLLING
-        if isinstance(error, Refused):
-            return State.REJECTED
-        if error is not None:
-            return State.OFFLINE
-        return State.STALE if held else State.STARTING
+    async def _start_saving(self) -> None:
+        if self._saver is None or self._save_task is not None or self.plan.closed:
+            return
+        self._save_task = _task(self._saver.run(), "flagent saving")
+        if self._replica.ruleset is None:
+            await self._saver.load()
+            self.note()
+
+
+def _saver(settings: ClientSettings, config: OfflineConfig, replica: Replica) -> Saver | None:
+    if not config.enable_persistence:
+        return None
+    folder = default_folder() if config.storage_dir is None else Path(config.storage_dir)
+    return Saver(DiskCache(folder, settings.root, settings.api_key, config.max_snapshot_bytes), replica)
 
 
 def _cursor_of(update: Change | Delta, newest: Cursor) -> Cursor:

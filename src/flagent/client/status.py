@@ -17,7 +17,8 @@ class State(StrEnum):
     LIVE = "live"
     #: No stream is up, but the last poll succeeded.
     POLLING = "polling"
-    #: Nothing brings the flags up to date: neither polling nor a stream is enabled.
+    #: Nothing brings the flags up to date, or nothing has yet: neither polling nor a stream is enabled, or they are
+    #: from disk and the server has not answered so far.
     STALE = "stale"
     #: The server refuses this client; it is asked again, but seldom.
     REJECTED = "rejected"
@@ -30,6 +31,8 @@ class State(StrEnum):
 class Source(StrEnum):
     """Where the flags that are held came from last."""
 
+    #: The disk, where the last good snapshot of an earlier process was.
+    DISK = "disk"
     #: The first snapshot, by GET.
     BOOTSTRAP = "bootstrap"
     #: The stream: a change of it was applied, or it said that nothing changed.
@@ -55,6 +58,7 @@ class Status:
         attempt: failed attempts in a row to open the stream.
         retry_in: seconds until the next one; None when none is due.
         divergences: how often an update did not lead to what the server has. It must be 0.
+        cache_error: why the flags can't be kept on disk; None when they can, or shall not be.
     """
 
     state: State
@@ -67,6 +71,7 @@ class Status:
     attempt: int = 0
     retry_in: float | None = None
     divergences: int = 0
+    cache_error: str | None = None
 
 
 class ConnectionState(StrEnum):

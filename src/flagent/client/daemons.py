@@ -1,0 +1,39 @@
+"""Blocking calls in threads that nobody waits for: an executor's would hold the interpreter's end back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+async def in_daemon_thread(name: str, work: Callable[[], _T]) -> _T:
+    """Return what `work` returns, or raise what it raises; when this is cancelled, it goes on by itself."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: Exception | None) -> None:
+        if found.done():
+            return
+        if error is None:
+            found.set_result(result)
+        else:
+            found.set_exception(error)
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except Exception as exc:  # noqa: BLE001 - raised where it is awaited
+            error = exc
+        # The loop may be closed by now.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    done: _T = await found
+    return done
