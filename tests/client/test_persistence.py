@@ -114,7 +114,7 @@ def test_changes_are_kept_soon(rest: Rest, live_server: LiveServer, tmp_path: Pa
 
     # Not at the end, which may never come.
     revision = f'"{manager.status.cursor}"'.encode()
-    until(lambda: any(revision in path.read_bytes()[:300] for path in (tmp_path / "kept").glob("*.flags")))
+    until(lambda: any(revision in path.read_bytes()[:400] for path in (tmp_path / "kept").glob("*.flags")))
 
 
 def test_a_disk_that_takes_nothing_is_told_and_changes_nothing_else(

@@ -1,7 +1,7 @@
 """The last good snapshot on disk, for a start without the server: written as a whole or not at all, and checked.
 
-A file is a line of JSON, which says what follows and how it is checked, and the snapshot, compressed. There are
-two of them for each server, key and environment: the newest, and the one before for when that is damaged.
+A file is a line with the hash of all that follows, a line of JSON that says what it is, and the snapshot,
+compressed. There are two of them for each server, key and environment: the newest, and the one before for when that is damaged.
 Processes may share a folder: whoever is further wins, and nobody reads a file that is half written.
 """
 
@@ -37,8 +37,6 @@ class _Header(Struct):
     revision: str
     tag: str | None
     saved_at: float
-    bytes: int
-    sha256: str
 
 
 _decode_header = msgspec.json.Decoder(_Header).decode
@@ -104,12 +102,11 @@ class DiskCache:
             revision=str(snapshot.cursor),
             tag=tag,
             saved_at=time.time(),
-            bytes=len(body),
-            sha256=hashlib.sha256(body).hexdigest(),
         )
+        content = msgspec.json.encode(header) + b"\n" + body
         temporary = self._folder / f".{self._newest.name}.{os.getpid()}.{secrets.token_hex(4)}"
         try:
-            _write(temporary, msgspec.json.encode(header) + b"\n" + body)
+            _write(temporary, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
             # Another process may be here at the same time: then it is its file that becomes the previous one.
             if self._newest.exists():
                 _replace(self._newest, self._previous)
@@ -120,25 +117,36 @@ class DiskCache:
 
     def _is_known(self, cursor: Cursor) -> bool:
         try:
-            with self._newest.open("rb") as file:
-                header = _header(file.readline(_MAX_HEADER))
+            header, _ = self._parts(self._newest)
         except (OSError, DecodeError):
             return False
         stored = Cursor.parse(header.revision)
         return stored is not None and stored.epoch == cursor.epoch and stored.revision >= cursor.revision
 
     def _read(self, path: Path) -> Cached:
-        with path.open("rb") as file:
-            header = _header(file.readline(_MAX_HEADER))
-            if header.root != self._root:
-                raise DecodeError(f"it is of {header.root[:200]!r}")
-            if not 0 <= header.bytes <= self._max_bytes:
-                raise DecodeError(f"{header.bytes} bytes are more than max_snapshot_bytes")
-            body = file.read(header.bytes + 1)
-        if len(body) != header.bytes or hashlib.sha256(body).hexdigest() != header.sha256:
-            raise DecodeError("it is damaged")
+        header, body = self._parts(path)
         snapshot = decode_snapshot(_decompressed(body, self._max_bytes))
         return Cached(snapshot, header.tag, max(0.0, time.time() - header.saved_at))
+
+    def _parts(self, path: Path) -> tuple[_Header, bytes]:
+        """Return what a file says about itself, and the rest of it, when all of it is as it was written."""
+        with path.open("rb") as file:
+            content = file.read(self._max_bytes + _MAX_HEADER + 1)
+        if len(content) > self._max_bytes + _MAX_HEADER:
+            raise DecodeError("it is larger than max_snapshot_bytes")
+        checked, _, rest = content.partition(b"\n")
+        if hashlib.sha256(rest).hexdigest().encode() != checked:
+            raise DecodeError("it is damaged, or of another version")
+        line, _, body = rest.partition(b"\n")
+        try:
+            header = _decode_header(line)
+        except ValueError as exc:
+            raise DecodeError(f"its beginning can't be read: {exc}") from exc
+        if header.format != _FORMAT:
+            raise DecodeError(f"it has format {header.format}, not {_FORMAT}")
+        if header.root != self._root:
+            raise DecodeError(f"it is of {header.root[:200]!r}")
+        return header, body
 
 
 def default_folder() -> Path:
@@ -151,16 +159,6 @@ def default_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "flagent"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flagent"
-
-
-def _header(line: bytes) -> _Header:
-    try:
-        header = _decode_header(line)
-    except msgspec.DecodeError as exc:
-        raise DecodeError(f"its beginning can't be read: {exc}") from exc
-    if header.format != _FORMAT:
-        raise DecodeError(f"it has format {header.format}, not {_FORMAT}")
-    return header
 
 
 def _decompressed(body: bytes, limit: int) -> bytes:
