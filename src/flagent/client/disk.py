@@ -1,8 +1,8 @@
 """The last good snapshot on disk, for a start without the server: written as a whole or not at all, and checked.
 
 A file is a line with the hash of all that follows, a line of JSON that says what it is, and the snapshot,
-compressed. There are two of them for each server, key and environment: the newest, and the one before for when that is damaged.
-Processes may share a folder: whoever is further wins, and nobody reads a file that is half written.
+compressed. For each server and key there are two of them: the newest, and the one before for when that is
+damaged. Processes may share a folder: whoever is further wins, and nobody reads a file that is half written.
 """
 
 from __future__ import annotations
