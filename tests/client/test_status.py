@@ -6,6 +6,8 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from queue import Queue
+from typing import Any
 
 import pytest
 from live import LiveServer
@@ -14,7 +16,17 @@ from rest import Rest
 from sdk import ManagerOf, StartRaw, document
 from waiting import until
 
-from flagent import AsyncOfflineManager, Closed, FlagentError, OfflineManager, Source, State
+from flagent import (
+    AsyncOfflineManager,
+    Closed,
+    ConfigurationError,
+    FlagentError,
+    OfflineConfig,
+    OfflineManager,
+    Source,
+    State,
+    Status,
+)
 
 
 def test_from_nothing_to_live_and_back(rest: Rest, live_server: LiveServer, manager_of: ManagerOf) -> None:
@@ -154,3 +166,61 @@ def test_nothing_is_claimed_for_a_manager_that_was_never_used() -> None:
     assert manager.status.state is State.STARTING
     assert manager.status.since < 60
     assert manager.status.source is None
+
+
+class TestStale:
+    def test_is_told_once_each_time_that_it_happens(
+        self, rest: Rest, live_server: LiveServer, start_server: Callable[..., LiveServer], manager_of: ManagerOf
+    ) -> None:
+        told: Queue[Status] = Queue()
+        manager = manager_of(live_server.url, auto_refresh=False)
+        manager.on_stale(told.put, after=0.3)
+        manager.bootstrap()
+
+        first = told.get(timeout=5)
+        assert first.staleness is not None and 0.3 <= first.staleness < 2
+        manager.refresh()
+        second = told.get(timeout=5)
+        assert second.staleness is not None and second.staleness < 2
+        assert told.empty()
+
+    def test_is_not_told_while_the_stream_confirms(
+        self, rest: Rest, start_server: Callable[..., LiveServer], manager_of: ManagerOf
+    ) -> None:
+        server = start_server(heartbeat=0.05)
+        told: Queue[Status] = Queue()
+        manager = manager_of(server.url)
+        manager.bootstrap()
+        manager.enable_realtime_updates()
+        manager.on_stale(told.put, after=1.0)
+        until(lambda: manager.status.since > 1.5)
+        assert told.empty()
+
+        server.stop()
+
+        assert told.get(timeout=5).state is not State.LIVE
+
+    def test_one_that_was_removed_is_not_told(self, rest: Rest, live_server: LiveServer, manager_of: ManagerOf) -> None:
+        told: Queue[Status] = Queue()
+        removed: Queue[Status] = Queue()
+        manager = manager_of(live_server.url, auto_refresh=False)
+        manager.bootstrap()
+        manager.on_stale(removed.put, after=0.2).remove()
+        manager.on_stale(told.put, after=0.2)
+
+        assert told.get(timeout=5).staleness is not None
+        assert removed.empty()
+
+    def test_in_asyncio(self, rest: Rest, live_server: LiveServer) -> None:
+        async def run() -> State:
+            told: asyncio.Queue[Status] = asyncio.Queue()
+            async with AsyncOfflineManager(live_server.url, OfflineConfig(auto_refresh=False)) as manager:
+                manager.on_stale(told.put, after=0.1)
+                return (await asyncio.wait_for(told.get(), 5)).state
+
+        assert asyncio.run(run()) is State.STALE
+
+    @pytest.mark.parametrize("after", [0, -1, float("nan"), float("inf"), "5", True])
+    def test_after_is_a_time(self, after: Any) -> None:
+        with pytest.raises(ConfigurationError, match="after"):
+            OfflineManager("http://127.0.0.1:9").on_stale(print, after)

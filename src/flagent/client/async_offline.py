@@ -6,6 +6,7 @@ import asyncio
 import warnings
 import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -167,6 +168,11 @@ class AsyncOfflineManager(LocalFlags):
         if session is not None and session.runs:
             warnings.warn(f"{self!r} was forgotten without close()", ResourceWarning, stacklevel=2, source=self)
             session.forget()
+
+    def _begin_to_watch(self) -> None:
+        with suppress(RuntimeError):
+            # Where no event loop runs, it begins with the bootstrap.
+            self._session.begin_to_watch()
 
     def _check_open(self) -> None:
         if self._session.plan.closed:

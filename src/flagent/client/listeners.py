@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +18,9 @@ from ..core.evaluation import EvalResult, Ruleset
 from ..core.model import Flag
 
 _log = logging.getLogger("flagent.client")
+
+#: Calls that wait; when there are more, the oldest is given up.
+_MOST_POSTED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class Listeners:
         self._before: Ruleset | None = None
         self._after: Ruleset | None = None
         self._keys: set[str] | None = set()
+        self._posted: deque[Callable[[], Any]] = deque(maxlen=_MOST_POSTED)
 
     def __len__(self) -> int:
         return len(self._listeners)
@@ -130,8 +135,15 @@ class Listeners:
                 self._keys.update(keys)
         self._wake()
 
+    def post(self, call: Callable[[], Any]) -> None:
+        """Make a call where listeners are called."""
+        self._posted.append(call)
+        self._wake()
+
     def calls(self) -> Iterator[Callable[[], Any]]:
-        """Yield a call for each listener that has something to be told, until there is nothing more."""
+        """Yield what is to be called, until there is nothing more."""
+        while self._posted:
+            yield self._posted.popleft()
         while (taken := self._take()) is not None:
             before, after, keys = taken
             changes = list(differences(before, after, keys))

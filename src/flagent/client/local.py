@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from ..core.constraints import text
 from ..core.evaluation import EvalResult, Reason, Ruleset
 from ..core.explain import Explanation, explain
+from ..errors import ConfigurationError
 from .address import root_of
 from .api import AsyncFlagentClient, FlagentClient
 from .config import ClientSettings, OfflineConfig, show_debug_logs
@@ -18,6 +20,7 @@ from .notifying import TaskNotifier, ThreadNotifier
 from .plan import Subscription
 from .replica import Replica
 from .session import Session
+from .staleness import StaleListener
 from .status import Status
 from .values import TypedValues
 
@@ -176,6 +179,30 @@ class LocalFlags(TypedValues):
         """Call `callback` whenever the flag gives this entity another variant or attachment; like `on_change`."""
         self._check_callback(callback)
         return self._listeners.add(OnValueChange(callback, flag_key, entity_id, entity_context))
+
+    def on_stale(self, callback: Callable[[Status], Any], after: float | None = None) -> StaleListener:
+        """Call `callback` with the status when the flags have not been confirmed for too long; like `on_change`.
+
+        It is called once for each time that they become stale.
+
+        Args:
+            callback: what to call.
+            after: seconds; None for `snapshot_ttl`.
+
+        Raises:
+            ConfigurationError: `after` is no number above 0, or a coroutine function has no event loop to await it.
+        """
+        self._check_callback(callback)
+        seconds: Any = self._config.snapshot_ttl if after is None else after
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+            raise ConfigurationError(f"after: {seconds!r} is no number of seconds above 0")
+        listener = self._session.stale_watch.add(callback, seconds)
+        self._begin_to_watch()
+        return listener
+
+    def _begin_to_watch(self) -> None:
+        """Let the session watch for staleness, if it runs."""
+        raise NotImplementedError
 
     def _held(self) -> Ruleset | None:
         ruleset = self._replica.ruleset

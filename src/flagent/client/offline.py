@@ -193,6 +193,10 @@ class OfflineManager(LocalFlags):
         thread.stop(self._session.close, 0.0)
         self._notifier.close(0.0)
 
+    def _begin_to_watch(self) -> None:
+        if self._thread.runs:
+            self._thread.start(self._session.watch())
+
     def _awakened(self) -> Ruleset | None:
         self._wake()
         return self._replica.ruleset

@@ -6,13 +6,11 @@ is awaited, and can be replaced by another on the same replica: that is what a f
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..core.changes import Change, Cursor, Delta
 from ..core.evaluation import Ruleset
@@ -31,13 +29,17 @@ from .refresh import Refresher
 from .replica import Replica
 from .report import Report
 from .saving import Saver
+from .staleness import StaleWatch
 from .status import Source, Status
+from .tasks import Tasks
 from .transport import Transport
 
 _log = logging.getLogger("flagent.client")
 
 #: Seconds after an event of a plain Flagent server at which its answers show the change for certain: it has a cache.
 _CACHE_AGE = 4.0
+#: What may run, by name.
+_STREAM, _POLLING, _SAVING, _STALENESS = "stream", "polling", "saving", "staleness"
 
 
 class Session:
@@ -53,6 +55,7 @@ class Session:
     Attributes:
         settings: see above.
         plan: what it is meant to do by now.
+        stale_watch: who wants to know when flags are stale.
     """
 
     def __init__(
@@ -74,12 +77,11 @@ class Session:
         self._refresher = Refresher(self._transport, replica, config, self.note)
         self._poller = Poller(self._refresher, config, lambda: self._follower)
         self._follower: Follower | None = None
-        self._follow_task: asyncio.Task[None] | None = None
-        self._poll_task: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
         self._saver = _saver(settings, config, replica)
-        self._save_task: asyncio.Task[None] | None = None
         self._pulse = Pulse()
         self._report = Report(config, replica, self._refresher, self._saver, History(settings.root))
+        self.stale_watch = StaleWatch(replica, listeners, self.status)
 
     async def bootstrap(self, *, force_refresh: bool, timeout: float) -> None:
         """Load a snapshot, unless one is held; begin to poll if that is configured.
@@ -89,7 +91,7 @@ class Session:
         """
         if self._config.auto_refresh:
             self._start_polling()
-        await self._start_saving()
+        await self._start_helpers()
         if self._replica.ruleset is not None and self._replica.source is not Source.DISK and not force_refresh:
             return
         try:
@@ -113,7 +115,7 @@ class Session:
         Raises:
             FlagentError: it is not, within `timeout` seconds; 0 does not wait. It goes on trying.
         """
-        await self._start_saving()
+        await self._start_helpers()
         if subscription != self.plan.subscription or self._follower is None:
             await self.unfollow()
             self._begin_following(subscription)
@@ -123,8 +125,8 @@ class Session:
     async def unfollow(self) -> None:
         """End the stream."""
         self.plan = replace(self.plan, subscription=None)
-        task, self._follower, self._follow_task = self._follow_task, None, None
-        await _cancelled(task)
+        self._follower = None
+        await self._tasks.end(_STREAM)
         self._poller.reconsider()
 
     async def clear(self) -> None:
@@ -144,36 +146,32 @@ class Session:
         """End everything; nothing can be begun any more."""
         self.end()
         self._pulse.beat()
-        poll_task, self._poll_task = self._poll_task, None
-        save_task, self._save_task = self._save_task, None
+        saves = _SAVING in self._tasks
         await self.unfollow()
-        await _cancelled(poll_task)
-        await _cancelled(save_task)
-        if self._saver is not None and save_task is not None:
+        await self._tasks.end()
+        if self._saver is not None and saves:
             await self._saver.save()
         await self._transport.aclose()
 
     def forget(self) -> None:
         """Cancel what runs, without waiting for it; from any thread."""
-        for task in (self._follow_task, self._poll_task, self._save_task):
-            if task is not None and not task.get_loop().is_closed():
-                task.get_loop().call_soon_threadsafe(task.cancel)
+        self._tasks.forget()
 
     @property
     def runs(self) -> bool:
         """Whether anything is running that has to be ended."""
-        return any(
-            task is not None and not task.done() for task in (self._follow_task, self._poll_task, self._save_task)
-        )
+        return self._tasks.run
 
     def abandon(self) -> Session:
         """Return a session that will do what this one did; for a forked child, which can't use what its parent has."""
         self._transport.let_go()
-        return Session(self.settings, self._config, self._replica, self._listeners, self.plan)
+        child = Session(self.settings, self._config, self._replica, self._listeners, self.plan)
+        child.stale_watch.take_over(self.stale_watch)
+        return child
 
     async def resume(self) -> None:
         """Begin what is planned and does not run yet."""
-        await self._start_saving()
+        await self._start_helpers()
         if self.plan.polls:
             self._start_polling()
         if self.plan.subscription is not None and self._follower is None:
@@ -244,23 +242,37 @@ class Session:
         )
         self.plan = replace(self.plan, subscription=subscription)
         self._follower = Follower(self._transport, subscription.root, feed, self)
-        self._follow_task = _task(self._follower.run(), "flagent stream")
+        self._tasks.start(_STREAM, self._follower.run)
         self._start_polling()
 
     def _start_polling(self) -> None:
-        if not self.plan.closed and self._poll_task is None:
+        if not self.plan.closed:
             self.plan = replace(self.plan, polls=True)
-            self._poll_task = _task(self._poller.run(), "flagent polling")
+            self._tasks.start(_POLLING, self._poller.run)
 
     def _updated(self, before: Ruleset | None, after: Ruleset, keys: Iterable[str] | None) -> None:
         self._listeners.updated(before, after, keys)
         if self._saver is not None:
             self._saver.updated()
 
-    async def _start_saving(self) -> None:
-        if self._saver is None or self._save_task is not None or self.plan.closed:
+    async def watch(self) -> None:
+        """Begin to watch for staleness, if anybody wants to know."""
+        self.begin_to_watch()
+
+    def begin_to_watch(self) -> None:
+        """Begin to watch for staleness, on the event loop that runs here.
+
+        Raises:
+            RuntimeError: there is none.
+        """
+        if len(self.stale_watch) and not self.plan.closed:
+            self._tasks.start(_STALENESS, self.stale_watch.run)
+
+    async def _start_helpers(self) -> None:
+        self.begin_to_watch()
+        if self._saver is None or _SAVING in self._tasks or self.plan.closed:
             return
-        self._save_task = _task(self._saver.run(), "flagent saving")
+        self._tasks.start(_SAVING, self._saver.run)
         if self._replica.ruleset is None:
             await self._saver.load()
             self.note()
@@ -276,15 +288,3 @@ def _saver(settings: ClientSettings, config: OfflineConfig, replica: Replica) ->
 def _cursor_of(update: Change | Delta, newest: Cursor) -> Cursor:
     # The feed may be further already, with the updates that came in the same chunk.
     return update.cursor if isinstance(update, Delta) else Cursor(newest.epoch, update.revision)
-
-
-def _task(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    return asyncio.get_running_loop().create_task(work, name=name)
-
-
-async def _cancelled(task: asyncio.Task[None] | None) -> None:
-    if task is None or task is asyncio.current_task():
-        return
-    task.cancel()
-    # Waits for its end without taking over what it raises; the task logs that by itself.
-    await asyncio.wait([task])
