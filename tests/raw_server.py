@@ -11,12 +11,13 @@ from typing import Any, NamedTuple, Self
 
 
 class Request(NamedTuple):
-    """The head of a request; names of headers are lower case."""
+    """A request; names of headers are lower case."""
 
     method: str
     path: str
     query: str
     headers: dict[str, str]
+    body: bytes = b""
 
     @property
     def is_export(self) -> bool:
@@ -113,17 +114,29 @@ class RawServer:
 
 
 def _request(opened: socket.socket) -> Request | None:
-    head = b""
-    while b"\r\n\r\n" not in head:
-        try:
-            chunk = opened.recv(65536)
-        except OSError:
-            return None
+    read = b""
+    while b"\r\n\r\n" not in read:
+        chunk = _chunk(opened)
         if not chunk:
             return None
-        head += chunk
-    first, *lines = head.partition(b"\r\n\r\n")[0].decode().split("\r\n")
+        read += chunk
+    head, _, body = read.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
     method, target, _ = first.split(" ")
     path, _, query = target.partition("?")
     fields = (line.partition(":") for line in lines)
-    return Request(method, path, query, {name.lower(): value.strip() for name, _, value in fields})
+    headers = {name.lower(): value.strip() for name, _, value in fields}
+    # Read to its end: a socket that is closed with something unread resets the connection.
+    while len(body) < int(headers.get("content-length", 0)):
+        chunk = _chunk(opened)
+        if not chunk:
+            return None
+        body += chunk
+    return Request(method, path, query, headers, body)
+
+
+def _chunk(opened: socket.socket) -> bytes:
+    try:
+        return opened.recv(65536)
+    except OSError:
+        return b""

@@ -1,10 +1,12 @@
-"""Waiting for a condition, with a limit: what tests do instead of sleeping."""
+"""Waiting for a condition, with a limit: what tests do instead of sleeping. And threads to wait for."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 LIMIT = 8.0
 _STEP = 0.002
@@ -31,3 +33,11 @@ def seconds(action: Callable[[], object]) -> float:
     start = time.monotonic()
     action()
     return time.monotonic() - start
+
+
+def in_threads(work: Callable[[], Any], count: int) -> list[Future[Any]]:
+    """Begin something in several threads."""
+    pool = ThreadPoolExecutor(count)
+    futures = [pool.submit(work) for _ in range(count)]
+    pool.shutdown(wait=False)
+    return futures

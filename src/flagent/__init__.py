@@ -11,18 +11,23 @@ from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .client import AsyncFlagentClient as AsyncFlagentClient
+    from .client import AsyncManager as AsyncManager
     from .client import AsyncOfflineManager as AsyncOfflineManager
     from .client import AsyncSSEClient as AsyncSSEClient
     from .client import ConnectionState as ConnectionState
     from .client import EvalRequest as EvalRequest
     from .client import FlagChange as FlagChange
     from .client import FlagentClient as FlagentClient
+    from .client import Manager as Manager
+    from .client import ManagerConfig as ManagerConfig
+    from .client import ManagerStatus as ManagerStatus
     from .client import OfflineConfig as OfflineConfig
     from .client import OfflineManager as OfflineManager
     from .client import Registration as Registration
     from .client import Source as Source
     from .client import SSEClient as SSEClient
     from .client import SSEConfig as SSEConfig
+    from .client import StaleListener as StaleListener
     from .client import State as State
     from .client import Status as Status
     from .client import ValueChange as ValueChange
@@ -62,8 +67,9 @@ if TYPE_CHECKING:
     from .wire.events import FlagEvent as FlagEvent
 
 _NAMES = {
-    "client": "AsyncFlagentClient AsyncOfflineManager AsyncSSEClient ConnectionState EvalRequest FlagChange "
-    "FlagentClient OfflineConfig OfflineManager Registration SSEClient SSEConfig Source State Status ValueChange "
+    "client": "AsyncFlagentClient AsyncManager AsyncOfflineManager AsyncSSEClient ConnectionState EvalRequest "
+    "FlagChange FlagentClient Manager ManagerConfig ManagerStatus OfflineConfig OfflineManager Registration SSEClient "
+    "SSEConfig Source StaleListener State Status ValueChange "
     "connect connect_async",
     "core.changes": "EventType Snapshot",
     "core.explain": "ConstraintTrace Explanation Range SegmentTrace",

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from live import LiveServer
+from manual_clock import Clock
 from raw_server import Connection, RawServer, Request
 from rest import Rest
 
-from flagent import OfflineConfig, OfflineManager
+from flagent import Manager, ManagerConfig, OfflineConfig, OfflineManager
 
 #: No waiting longer than a test likes to.
 QUICK = {"reconnect_delay": 0.02, "max_reconnect_delay": 0.1}
@@ -44,3 +45,15 @@ def raw_server() -> Iterator[Callable[[Callable[[Request, Connection], None]], R
     """A function that starts a server which answers as the given function says."""
     with ExitStack() as stack:
         yield lambda answer: stack.enter_context(RawServer(answer))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def asking(clock: Clock) -> Iterator[Callable[..., Manager]]:
+    """A function that makes a manager of a URL or client, on the test's clock."""
+    with ExitStack() as stack:
+        yield lambda client, **config: stack.enter_context(Manager(client, ManagerConfig(**config), clock=clock))

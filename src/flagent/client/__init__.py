@@ -1,29 +1,37 @@
 """The SDK: evaluates in process on a snapshot, and keeps the snapshot fresh by the stream of changes."""
 
 from .api import AsyncFlagentClient, FlagentClient
+from .async_manager import AsyncManager
 from .async_offline import AsyncOfflineManager
-from .config import OfflineConfig, SSEConfig
+from .config import ManagerConfig, OfflineConfig, SSEConfig
 from .connecting import connect, connect_async
 from .listeners import FlagChange, Registration, ValueChange
 from .local import EvalRequest
+from .manager import Manager
 from .offline import OfflineManager
 from .sse_client import AsyncSSEClient, SSEClient
-from .status import ConnectionState, Source, State, Status
+from .staleness import StaleListener
+from .status import ConnectionState, ManagerStatus, Source, State, Status
 
 __all__ = [
     "AsyncFlagentClient",
+    "AsyncManager",
     "AsyncOfflineManager",
     "AsyncSSEClient",
     "ConnectionState",
     "EvalRequest",
     "FlagChange",
     "FlagentClient",
+    "Manager",
+    "ManagerConfig",
+    "ManagerStatus",
     "OfflineConfig",
     "OfflineManager",
     "Registration",
     "SSEClient",
     "SSEConfig",
     "Source",
+    "StaleListener",
     "State",
     "Status",
     "ValueChange",

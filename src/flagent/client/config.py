@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from .address import root_of
 
 if TYPE_CHECKING:
     import httpx2
+
+    from .api import AsyncFlagentClient, FlagentClient
 
 #: Makes the HTTP client; called once for each event loop, and again in a forked child.
 HTTPClientFactory = Callable[[], "httpx2.AsyncClient"]
@@ -130,10 +132,45 @@ class SSEConfig:
     def __post_init__(self) -> None:
         for name in ("reconnect_delay", "max_reconnect_delay"):
             _check_number(self, name, above=0.0)
-        for name, least in (("max_reconnect_attempts", 0), ("event_buffer_size", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ConfigurationError(f"{name}: {value!r} is no whole number from {least} on")
+        _check_whole(self, "max_reconnect_attempts", least=0)
+        _check_whole(self, "event_buffer_size", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManagerConfig:
+    """How a manager that lets the server evaluate keeps the answers.
+
+    Attributes:
+        cache_ttl: how long an answer is given again without asking; 0 asks each time.
+        max_cached: how many answers are kept at most; the one not used for longest makes room. 0 keeps none.
+        stale_if_error: how much longer than `cache_ttl` an answer is given while the server can't be reached;
+            0 raises the error instead.
+        retry_delay: how long the server is left alone after a failure, or longer if it asks for that, by
+            questions that have such an answer; so that only one of them waits for the failure.
+        timeout: most that one request may take; None for the client's own, which is 10 when there is only a URL.
+
+    Raises:
+        ConfigurationError: a value can't be used.
+    """
+
+    cache_ttl: float = 60.0
+    max_cached: int = 10_000
+    stale_if_error: float = 300.0
+    retry_delay: float = 1.0
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("cache_ttl", "stale_if_error", "retry_delay"):
+            _check_number(self, name)
+        _check_whole(self, "max_cached", least=0)
+        if self.timeout is not None:
+            _check_number(self, "timeout", above=0.0)
+
+
+def settings_of(client: FlagentClient | AsyncFlagentClient | str, config: ManagerConfig) -> ClientSettings:
+    """Return how a manager reaches the server that a URL or a client names."""
+    settings = ClientSettings(root=client) if isinstance(client, str) else client.settings
+    return settings if config.timeout is None else replace(settings, timeout=config.timeout)
 
 
 def show_debug_logs() -> None:
@@ -154,3 +191,9 @@ def _check_number(config: Any, name: str, *, above: float | None = None) -> None
         raise ConfigurationError(
             f"{name}: {value!r} is out of range, it must be {'above' if above == 0 else 'at least'} 0"
         )
+
+
+def _check_whole(config: Any, name: str, *, least: int) -> None:
+    value = getattr(config, name)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigurationError(f"{name}: {value!r} is no whole number from {least} on")

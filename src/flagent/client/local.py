@@ -35,6 +35,7 @@ class EvalRequest:
         entity_id: who is evaluated.
         entity_context: what constraints look at.
         debug: whether the result says what each segment decided.
+        entity_type: kind of the entity, which a server records; None for the flag's own.
     """
 
     flag_key: str | None = None
@@ -42,6 +43,7 @@ class EvalRequest:
     entity_id: str = ""
     entity_context: Mapping[str, Any] | None = None
     debug: bool = False
+    entity_type: str | None = None
 
 
 class LocalFlags(TypedValues):

@@ -74,6 +74,29 @@ class Status:
     cache_error: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ManagerStatus:
+    """A manager that lets the server evaluate, at one moment; it counts from its making on.
+
+    Attributes:
+        hits: evaluations answered from the cache, with an answer that was fresh.
+        misses: evaluations that were not; the same ones at the same moment are answered by one request.
+        requests: requests that were sent.
+        errors: requests that failed.
+        stale: evaluations answered with an older result, because the server could not be reached.
+        cached: answers that are kept now.
+        last_error: why the last request failed; None when it did not.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    requests: int = 0
+    errors: int = 0
+    stale: int = 0
+    cached: int = 0
+    last_error: FlagentError | None = None
+
+
 class ConnectionState(StrEnum):
     """What a stream client is doing."""
 
