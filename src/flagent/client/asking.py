@@ -8,7 +8,6 @@ is not sent again: whoever was first has a `Flight`, and the others wait for it.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import weakref
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from ..core.results import EvalResult, Reason
 from ..errors import Closed, DecodeError, FlagentError, HTTPStatusError, Refused, TransportError
 from .call import Call
 from .config import ManagerConfig
+from .forks import after_in_child
 from .questions import Batch, Question, batches
 from .result_cache import ResultCache
 from .status import ManagerStatus
@@ -280,5 +280,4 @@ def _after_fork_in_child() -> None:
         each.after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+after_in_child(_after_fork_in_child)

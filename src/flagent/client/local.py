@@ -15,6 +15,7 @@ from ..errors import ConfigurationError
 from .address import root_of
 from .api import AsyncFlagentClient, FlagentClient
 from .config import ClientSettings, OfflineConfig, show_debug_logs
+from .forks import notice
 from .listeners import FlagChange, OnChange, OnValueChange, Registration, ValueChange
 from .notifying import TaskNotifier, ThreadNotifier
 from .plan import Subscription
@@ -129,6 +130,7 @@ class LocalFlags(TypedValues):
 
     def is_realtime_enabled(self) -> bool:
         """Return whether the stream is up at this moment, so that changes arrive as they happen."""
+        notice()
         return self._held() is not None and self._session.is_live()
 
     @property
@@ -147,6 +149,7 @@ class LocalFlags(TypedValues):
     @property
     def status(self) -> Status:
         """How fresh the flags are at this moment, and why."""
+        notice()
         self._held()
         return self._session.status()
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from ..errors import Closed, ConfigurationError, TransportError
 from .daemons import in_daemon_thread
+from .forks import after_in_child, follow_uwsgi
 from .transport import load_library
 
 _T = TypeVar("_T")
@@ -58,6 +59,11 @@ class LoopThread:
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def name(self) -> str:
+        """What it was named."""
+        return self._name
 
     @property
     def runs(self) -> bool:
@@ -149,7 +155,9 @@ class LoopThread:
             if self._closed:
                 raise Closed(f"{self._name} is closed")
             if self._loop is None:
+                self._check_gevent()
                 load_library()
+                follow_uwsgi()
                 loop = _Loop()
                 thread = threading.Thread(target=_run, args=(loop,), name=self._name, daemon=True)
                 thread.start()
@@ -159,6 +167,18 @@ class LoopThread:
                     loop.call_soon_threadsafe(loop.stop)
                     raise Closed(f"{self._name} is closed")
             return self._loop
+
+    def _check_gevent(self) -> None:
+        # Its greenlets share what asyncio keeps for each thread: which event loop is running.
+        monkey = sys.modules.get("gevent.monkey")
+        if monkey is None or not monkey.is_module_patched("threading"):
+            return
+        others = [each for each in list(_threads) if each is not self and each.runs]
+        if others:
+            raise ConfigurationError(
+                "gevent has patched threads, so only one manager or client can run at a time: "
+                f"{self._name} can't start while {others[0].name} does; close that one, or use one for everything"
+            )
 
 
 #: Which objects a fork concerns, and the loops that children must not touch: nothing else can tell the hook.
@@ -171,8 +191,7 @@ def _after_fork_in_child() -> None:
         each.after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+after_in_child(_after_fork_in_child)
 
 
 class _Loop(asyncio.SelectorEventLoop):

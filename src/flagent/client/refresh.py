@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 
 from ..core.evaluation import Ruleset
 from ..errors import FlagentError, HTTPStatusError, Refused, TransportError
@@ -15,6 +16,7 @@ from ..wire.codec import decode_snapshot
 from .address import EXPORT_PATH
 from .answers import failure
 from .config import OfflineConfig
+from .daemons import in_daemon_thread
 from .replica import Replica
 from .status import Source
 from .transport import Transport
@@ -124,7 +126,7 @@ async def _load(body: bytes, held: Ruleset | None) -> Ruleset:
 
 
 async def _load_elsewhere(body: bytes, held: Ruleset | None) -> Ruleset:
-    return await asyncio.to_thread(_loaded, body, held)
+    return await in_daemon_thread("flagent snapshot", partial(_loaded, body, held))
 
 
 def _loaded(body: bytes, held: Ruleset | None) -> Ruleset:

@@ -36,6 +36,7 @@ class Saver:
         self._replica = replica
         self._saved: Ruleset | None = None
         self._news = asyncio.Event()
+        self._lock = asyncio.Lock()
 
     async def load(self) -> None:
         """Hold what is on disk, if nothing is held and there is something."""
@@ -64,6 +65,14 @@ class Saver:
 
     async def save(self) -> None:
         """Save what is held, unless it is saved already, or is not all of one revision."""
+        # Who is cancelled here leaves the file to be finished; who comes next waits for it.
+        await asyncio.shield(asyncio.ensure_future(self._save()))
+
+    async def _save(self) -> None:
+        async with self._lock:
+            await self._write()
+
+    async def _write(self) -> None:
         ruleset = self._replica.ruleset
         if ruleset is None or ruleset is self._saved or self._replica.cursor is None:
             return

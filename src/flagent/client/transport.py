@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +20,9 @@ from ..errors import ConfigurationError, DecodeError, FlagentError, HTTPStatusEr
 from ..version import __version__
 from ..wire.backoff import parse_retry_after
 from .config import ClientSettings
+from .daemons import in_daemon_thread
 from .failures import transport_error
+from .forks import after_in_child
 
 if TYPE_CHECKING:
     import httpx2
@@ -202,7 +205,7 @@ class Transport:
         async with self._making:
             if self._client is None:
                 # The import and the certificates take a tenth of a second, which the event loop may not have.
-                self._client = await asyncio.to_thread(_make_client, self.settings)
+                self._client = await in_daemon_thread("flagent certificates", partial(_make_client, self.settings))
         return self._client
 
 
@@ -220,10 +223,25 @@ def load_library() -> None:
 
 # A fork waits for the import, which happens once. Reentrant: a module may fork while it is imported.
 _importing = threading.RLock()
+
+
+def _hold() -> None:
+    _importing.acquire()
+
+
+def _let_go() -> None:
+    _importing.release()
+
+
+def _renew() -> None:
+    # Whether the parent held it or not: uWSGI calls this hook alone.
+    global _importing
+    _importing = threading.RLock()
+
+
+after_in_child(_renew)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release
-    )
+    os.register_at_fork(before=_hold, after_in_parent=_let_go)
 
 
 def _make_client(settings: ClientSettings) -> httpx2.AsyncClient:
