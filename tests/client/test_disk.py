@@ -23,7 +23,7 @@ def snapshot(revision: int, *keys: str, epoch: str = "e") -> Snapshot:
     return Snapshot.of(epoch, revision, [flag(number, key) for number, key in enumerate(keys, 1)])
 
 
-def cache(folder: Path, root: str = ROOT, key: str | None = None, max_bytes: int = 1 << 20) -> DiskCache:
+def cache(folder: Path, root: str = ROOT, key: str = "", max_bytes: int = 1 << 20) -> DiskCache:
     return DiskCache(folder, root, key, max_bytes)
 
 

@@ -84,6 +84,16 @@ class TestKeys:
             assert socket.closed() == (3000, "revoked")
 
 
+def test_what_is_asked_over_a_socket_counts_like_requests(start_server: Callable[..., LiveServer]) -> None:
+    server = start_server(rate_limit=5.0)
+    with SocketClient(server.port) as socket:
+        answers = [socket.ask(op="evaluate", id=number, flagKey="a", entityID="u1") for number in range(30)]
+
+    refused = [answer for answer in answers if answer["type"] == "error"]
+    assert 10 <= len(refused) < 25
+    assert all("too many requests" in answer["message"] for answer in refused)
+
+
 class TestOrigins:
     """Browsers open sockets to anywhere: the server has to look who asks."""
 

@@ -13,6 +13,7 @@ from ..errors import Closed, Conflict, HTTPStatusError, InvalidFlag, NotFound, R
 from ..wire.backoff import SLOW_STATUSES
 from . import evaluation_calls, flag_calls, part_calls
 from .answers import failure, message_of
+from .api_keys import ApiKey
 from .call import Call
 from .config import ClientSettings, HTTPClientFactory
 from .loop_thread import LoopThread
@@ -50,7 +51,8 @@ class FlagentClient:
 
     Args:
         base_url: URL of the server, with or without `/api/v1`.
-        api_key: sent as `Authorization: Bearer <key>`.
+        api_key: sent as `Authorization: Bearer <key>`; a path is the file that has it, a function returns it, and
+            both are asked again when the server refuses the key.
         timeout: how many seconds one call may take.
         http_client: makes the HTTP client, for certificates or proxies of one's own:
             `lambda: httpx2.AsyncClient(verify=context)`.
@@ -65,7 +67,7 @@ class FlagentClient:
     def __init__(
         self,
         base_url: str,
-        api_key: str | None = None,
+        api_key: ApiKey | None = None,
         *,
         timeout: float = 10.0,
         http_client: HTTPClientFactory | None = None,
@@ -136,7 +138,8 @@ class AsyncFlagentClient:
 
     Args:
         base_url: URL of the server, with or without `/api/v1`.
-        api_key: sent as `Authorization: Bearer <key>`.
+        api_key: sent as `Authorization: Bearer <key>`; a path is the file that has it, a function returns it, and
+            both are asked again when the server refuses the key.
         timeout: how many seconds one call may take.
         http_client: makes the HTTP client, for certificates or proxies of one's own.
 
@@ -150,7 +153,7 @@ class AsyncFlagentClient:
     def __init__(
         self,
         base_url: str,
-        api_key: str | None = None,
+        api_key: ApiKey | None = None,
         *,
         timeout: float = 10.0,
         http_client: HTTPClientFactory | None = None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
 from .address import root_of
+from .api_keys import ApiKey, check_key
 
 if TYPE_CHECKING:
     import httpx2
@@ -29,7 +30,8 @@ class ClientSettings:
 
     Attributes:
         root: URL of the server; made from any form of it, with or without `/api/v1`.
-        api_key: sent as `Authorization: Bearer <key>`; None sends nothing. Never shown.
+        api_key: sent as `Authorization: Bearer <key>`; None sends nothing. A path is the file that has it, a function
+            returns it; both are asked again when the server refuses the key (401). Never shown.
         timeout: most that one call may take.
         http_client: makes the HTTP client, for certificates or proxies of one's own; None makes one with
             httpx2's defaults, which obey the proxy variables of the environment.
@@ -39,16 +41,14 @@ class ClientSettings:
     """
 
     root: str
-    api_key: str | None = field(default=None, repr=False)
+    api_key: ApiKey | None = field(default=None, repr=False)
     timeout: float = 10.0
     http_client: HTTPClientFactory | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", root_of(self.root))
         _check_number(self, "timeout", above=0.0)
-        key = self.api_key
-        if key is not None and not (key and key.isascii() and key.isprintable()):
-            raise ConfigurationError("api_key: it must be a text of printable ASCII characters")
+        check_key(self.api_key)
         if self.http_client is not None and not callable(self.http_client):
             # One client can't serve several event loops, nor a process and its forked child.
             raise ConfigurationError(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
-from ..errors import FlagentError
+from ..errors import ConfigurationError, FlagentError
 from .api import AsyncFlagentClient, FlagentClient
+from .api_keys import ApiKey
 from .async_offline import AsyncOfflineManager
 from .config import OfflineConfig
 from .offline import OfflineManager
@@ -16,9 +19,9 @@ _log = logging.getLogger("flagent.client")
 
 
 def connect(
-    base_url: str,
+    base_url: str | None = None,
     *,
-    api_key: str | None = None,
+    api_key: ApiKey | None = None,
     config: OfflineConfig | None = None,
     flag_keys: Iterable[str] | None = None,
     flag_ids: Iterable[int] | None = None,
@@ -30,8 +33,10 @@ def connect(
             flags.is_enabled("new_feature", "user123")
 
     Args:
-        base_url: URL of the server, with or without `/api/v1`.
-        api_key: sent as `Authorization: Bearer <key>`.
+        base_url: URL of the server, with or without `/api/v1`; None for the variable `FLAGENT_URL`.
+        api_key: sent as `Authorization: Bearer <key>`; a path is the file that has it, a function returns it, and
+            both are asked again when the server refuses the key. None for the variable `FLAGENT_API_KEY`, or for
+            the file that `FLAGENT_API_KEY_FILE` names.
         config: how to keep the flags fresh.
         flag_keys: follow only flags with one of these keys; None for all.
         flag_ids: follow only flags with one of these ids; None for all.
@@ -39,10 +44,11 @@ def connect(
             returned all the same: the stream is tried on, polling helps out meanwhile, and `status` says so.
 
     Raises:
+        ConfigurationError: the URL is missing or can't be used.
         FlagentError: the flags could not be loaded.
     """
     started = time.monotonic()
-    manager = OfflineManager(FlagentClient(base_url, api_key), config)
+    manager = OfflineManager(FlagentClient(*_target(base_url, api_key)), config)
     try:
         manager.bootstrap(timeout=timeout)
         try:
@@ -56,9 +62,9 @@ def connect(
 
 
 async def connect_async(
-    base_url: str,
+    base_url: str | None = None,
     *,
-    api_key: str | None = None,
+    api_key: ApiKey | None = None,
     config: OfflineConfig | None = None,
     flag_keys: Iterable[str] | None = None,
     flag_ids: Iterable[int] | None = None,
@@ -66,7 +72,7 @@ async def connect_async(
 ) -> AsyncOfflineManager:
     """Return a manager for asyncio that has loaded all flags and follows every change; like `connect`."""
     started = time.monotonic()
-    manager = AsyncOfflineManager(AsyncFlagentClient(base_url, api_key), config)
+    manager = AsyncOfflineManager(AsyncFlagentClient(*_target(base_url, api_key)), config)
     try:
         await manager.bootstrap(timeout=timeout)
         try:
@@ -77,6 +83,18 @@ async def connect_async(
         await manager.close()
         raise
     return manager
+
+
+def _target(base_url: str | None, api_key: ApiKey | None) -> tuple[str, ApiKey | None]:
+    """Return where the server is and the key for it, from the environment where the program does not say."""
+    url = base_url or os.environ.get("FLAGENT_URL")
+    if not url:
+        raise ConfigurationError("base_url: say where the server is, here or by the variable FLAGENT_URL")
+    if api_key is None and os.environ.get("FLAGENT_API_KEY"):
+        api_key = os.environ["FLAGENT_API_KEY"]
+    elif api_key is None and os.environ.get("FLAGENT_API_KEY_FILE"):
+        api_key = Path(os.environ["FLAGENT_API_KEY_FILE"])
+    return url, api_key
 
 
 def _left(started: float, timeout: float) -> float:

@@ -62,12 +62,12 @@ class DiskCache:
     Args:
         folder: where; it is made when it is needed, for this user alone.
         root: URL of the server.
-        api_key: whose snapshots they are; it can't be read from what is stored.
+        owner: the key whose snapshots they are; it can't be read from what is stored.
         max_bytes: the largest snapshot that is read.
     """
 
-    def __init__(self, folder: Path, root: str, api_key: str | None, max_bytes: int) -> None:
-        name = hashlib.sha256(f"{root}\n{api_key or ''}".encode()).hexdigest()[:32]
+    def __init__(self, folder: Path, root: str, owner: str, max_bytes: int) -> None:
+        name = hashlib.sha256(f"{root}\n{owner}".encode()).hexdigest()[:32]
         self._folder = folder
         self._newest = folder / f"{name}.flags"
         self._previous = folder / f"{name}.flags.1"

@@ -10,6 +10,7 @@ from ..core.changes import Change, Cursor, Delta
 from ..errors import FlagentError, StreamBroken
 from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed
+from .api_keys import ApiKey
 from .buffer import Buffer
 from .config import ClientSettings, HTTPClientFactory, SSEConfig, show_debug_logs
 from .follow import Follower, Persistence
@@ -89,7 +90,7 @@ class StreamClient:
     """What both clients know of their stream."""
 
     def __init__(
-        self, base_url: str, config: SSEConfig | None, http_client: HTTPClientFactory | None, api_key: str | None
+        self, base_url: str, config: SSEConfig | None, http_client: HTTPClientFactory | None, api_key: ApiKey | None
     ) -> None:
         self._settings = ClientSettings(root=base_url, api_key=api_key, http_client=http_client)
         self._config = config or SSEConfig()

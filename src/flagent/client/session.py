@@ -17,6 +17,7 @@ from ..core.evaluation import Ruleset
 from ..errors import FlagentError, NotReady
 from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed
+from .api_keys import name_of
 from .config import ClientSettings, OfflineConfig
 from .disk import DiskCache, default_folder
 from .first import load_within
@@ -282,7 +283,7 @@ def _saver(settings: ClientSettings, config: OfflineConfig, replica: Replica) ->
     if not config.enable_persistence:
         return None
     folder = default_folder() if config.storage_dir is None else Path(config.storage_dir)
-    return Saver(DiskCache(folder, settings.root, settings.api_key, config.max_snapshot_bytes), replica)
+    return Saver(DiskCache(folder, settings.root, name_of(settings.api_key), config.max_snapshot_bytes), replica)
 
 
 def _cursor_of(update: Change | Delta, newest: Cursor) -> Cursor:

@@ -16,6 +16,7 @@ from typing import Self
 
 from ..errors import Closed
 from ..wire.codec import FlagEvent
+from .api_keys import ApiKey
 from .buffer import Buffer
 from .config import HTTPClientFactory, SSEConfig
 from .event_stream import EventStream, StreamClient
@@ -37,7 +38,8 @@ class SSEClient(StreamClient):
         config: how to behave.
         http_client: makes the HTTP client, for certificates or proxies of one's own:
             `lambda: httpx2.AsyncClient(verify=context)`.
-        api_key: sent as `Authorization: Bearer <key>`.
+        api_key: sent as `Authorization: Bearer <key>`; a path is the file that has it, a function returns it, and
+            both are asked again when the server refuses the key.
 
     Raises:
         ConfigurationError: an argument can't be used.
@@ -49,7 +51,7 @@ class SSEClient(StreamClient):
         config: SSEConfig | None = None,
         http_client: HTTPClientFactory | None = None,
         *,
-        api_key: str | None = None,
+        api_key: ApiKey | None = None,
     ) -> None:
         super().__init__(base_url, config, http_client, api_key)
         self._thread: LoopThread | None = None
@@ -146,7 +148,8 @@ class AsyncSSEClient(StreamClient):
         config: how to behave.
         http_client: makes the HTTP client, for certificates or proxies of one's own:
             `lambda: httpx2.AsyncClient(verify=context)`.
-        api_key: sent as `Authorization: Bearer <key>`.
+        api_key: sent as `Authorization: Bearer <key>`; a path is the file that has it, a function returns it, and
+            both are asked again when the server refuses the key.
 
     Raises:
         ConfigurationError: an argument can't be used.
@@ -158,7 +161,7 @@ class AsyncSSEClient(StreamClient):
         config: SSEConfig | None = None,
         http_client: HTTPClientFactory | None = None,
         *,
-        api_key: str | None = None,
+        api_key: ApiKey | None = None,
     ) -> None:
         super().__init__(base_url, config, http_client, api_key)
         self._news = asyncio.Event()

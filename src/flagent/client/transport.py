@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import ConfigurationError, DecodeError, FlagentError, HTTPStatusError
 from ..version import __version__
 from ..wire.backoff import parse_retry_after
+from .api_keys import KeySource
 from .config import ClientSettings
 from .daemons import in_daemon_thread
 from .failures import transport_error
@@ -31,6 +32,7 @@ CONNECT_TIMEOUT = 10.0
 #: Seconds until the head of an answer must be there, once connected.
 HEADER_TIMEOUT = 10.0
 
+_UNAUTHORIZED = 401
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -94,6 +96,7 @@ class Transport:
         self.settings = settings
         self._client: httpx2.AsyncClient | None = None
         self._making = asyncio.Lock()
+        self._key = KeySource(settings.api_key)
         self._streams: set[Stream] = set()
 
     async def request(
@@ -174,10 +177,20 @@ class Transport:
     async def _open(
         self, method: str, url: str, query: Query, headers: Mapping[str, str] | None, content: bytes | None
     ) -> httpx2.Response:
+        key = await self._key.current()
+        response = await self._sent(method, url, query, self._headers(headers, content, key), content)
+        if response.status_code == _UNAUTHORIZED and await self._key.replaced(key):
+            # The key was replaced by another one, which its source has by now.
+            await response.aclose()
+            key = await self._key.current()
+            response = await self._sent(method, url, query, self._headers(headers, content, key), content)
+        return response
+
+    async def _sent(
+        self, method: str, url: str, query: Query, headers: dict[str, str], content: bytes | None
+    ) -> httpx2.Response:
         client = await self._http()
-        request = client.build_request(
-            method, url, params=tuple(query) or None, headers=self._headers(headers, content), content=content
-        )
+        request = client.build_request(method, url, params=tuple(query) or None, headers=headers, content=content)
         # How long reading may take depends on what is read: that limit is the caller's.
         request.extensions["timeout"] = {
             "connect": CONNECT_TIMEOUT,
@@ -193,12 +206,12 @@ class Transport:
             request = _redirected(request, response)
         raise HTTPStatusError(f"{method} {url}: more than {_MAX_REDIRECTS} redirects", status=response.status_code)
 
-    def _headers(self, more: Mapping[str, str] | None, content: bytes | None) -> dict[str, str]:
+    def _headers(self, more: Mapping[str, str] | None, content: bytes | None, key: str | None) -> dict[str, str]:
         headers = {"User-Agent": f"flagent-python/{__version__}", "Accept": "application/json"}
         if content is not None:
             headers["Content-Type"] = "application/json"
-        if self.settings.api_key is not None:
-            headers["Authorization"] = f"Bearer {self.settings.api_key}"
+        if key is not None:
+            headers["Authorization"] = f"Bearer {key}"
         return {**headers, **(more or {})}
 
     async def _http(self) -> httpx2.AsyncClient:

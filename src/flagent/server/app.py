@@ -157,7 +157,7 @@ class App:
             _own(stack, _forever(gate.watch), "keys")
             metrics = _observed(hub, broadcaster)
             opening = Opening(hub, storage, broadcaster, settings, metrics.accepts)
-            self._hot = _hot_routes(hub, opening, settings, metrics)
+            self._hot = _hot_routes(hub, opening, gate, settings, metrics)
             self.services = Services(settings, storage, hub, Editor(storage, hub), broadcaster, gate, metrics)
             self.state.services = self.services
             self._resources = stack.pop_all()
@@ -201,12 +201,12 @@ def _observed(hub: Hub, broadcaster: Broadcaster) -> Metrics:
     return metrics
 
 
-def _hot_routes(hub: Hub, opening: Opening, settings: Settings, metrics: Metrics) -> dict[str, ASGIApp]:
+def _hot_routes(hub: Hub, opening: Opening, gate: Gate, settings: Settings, metrics: Metrics) -> dict[str, ASGIApp]:
     bodies, downloads = Bodies(hub), Downloads(settings)
     watching, evaluations = Watching(hub, opening), Evaluations(hub, settings, metrics.evaluations)
     stream = streams.StreamRoute(opening, settings)
     entity_stream = entity_streams.EntityStreamRoute(opening, watching, settings)
-    socket = sockets.SocketRoute(hub, opening, watching, evaluations, settings)
+    socket = sockets.SocketRoute(hub, opening, watching, evaluations, gate, settings)
     metrics.gauge("bodies_made", "Snapshots and net changes encoded or compressed.", lambda: bodies.made)
     metrics.gauge("downloads", "Snapshots on their way.", lambda: len(downloads))
     metrics.gauge("downloads_refused", "Snapshots refused because too many were.", lambda: downloads.refused)

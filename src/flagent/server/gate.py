@@ -124,7 +124,7 @@ class Gate:
         if access is None:
             said = "a key is needed: send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
             raise Refusal(401, said, _CHALLENGE)
-        self._limit(scope, access)
+        self.limit(scope, access)
         if access.kind not in rule.kinds:
             allowed = " or ".join(sorted(rule.kinds))
             raise Refusal(403, f"a key of kind {access.kind.value} may not do this, one of kind {allowed} may")
@@ -142,7 +142,12 @@ class Gate:
         self._used[key.id] = now
         return Access(key.kind, key.id, key.name)
 
-    def _limit(self, scope: Scope, access: Access) -> None:
+    def limit(self, scope: Scope, access: Access) -> None:
+        """Count one more request of this caller, or what stands for one on a socket.
+
+        Raises:
+            Refusal: 429, too often.
+        """
         client = scope.get("client")
         caller = access.key_id if access.key_id is not None else (client[0] if client else None)
         wait = self._rate.wait(caller, time.monotonic())

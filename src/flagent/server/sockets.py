@@ -21,7 +21,7 @@ from .asgi import Refusal
 from .connection import about, prepare, transport_of
 from .evaluating import Evaluations
 from .filters import EVERYTHING, Filter
-from .gate import Access, access_of
+from .gate import Access, Gate, access_of
 from .hub import Hub
 from .keys import KeyKind
 from .opening import Opening, Start
@@ -52,8 +52,10 @@ class Socket:
         opening: Opening,
         watching: Watching,
         evaluations: Evaluations,
+        gate: Gate,
         settings: Settings,
     ) -> None:
+        self._gate = gate
         self._scope = scope
         self._send = send
         self._encoding = encoding
@@ -91,6 +93,7 @@ class Socket:
         try:
             operation = read(message)
             name = operation.id
+            self._gate.limit(self._scope, self._access)
             await self._do(operation)
         except BadMessage as exc:
             await self._answer({"type": "error", "id": exc.id, "message": str(exc)})

@@ -9,6 +9,7 @@ from .. import asgi
 from ..asgi import Refusal
 from ..cors import may_connect
 from ..evaluating import Evaluations
+from ..gate import Gate
 from ..hub import Hub
 from ..opening import Opening
 from ..settings import Settings
@@ -24,8 +25,15 @@ class SocketRoute:
     """Opens WebSockets."""
 
     def __init__(
-        self, hub: Hub, opening: Opening, watching: Watching, evaluations: Evaluations, settings: Settings
+        self,
+        hub: Hub,
+        opening: Opening,
+        watching: Watching,
+        evaluations: Evaluations,
+        gate: Gate,
+        settings: Settings,
     ) -> None:
+        self._gate = gate
         self._hub = hub
         self._opening = opening
         self._watching = watching
@@ -56,6 +64,7 @@ class SocketRoute:
             opening=self._opening,
             watching=self._watching,
             evaluations=self._evaluations,
+            gate=self._gate,
             settings=self._settings,
         )
         # The handshake itself comes first.
