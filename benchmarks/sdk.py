@@ -1,0 +1,271 @@
+"""Measure what the SDK costs the program that it runs in.
+
+    .venv/bin/python benchmarks/sdk.py [--json] [--quick]
+
+    import      `import flagent` and the managers, each in a fresh process (the goal: under 60 ms for `import flagent`)
+    constructor making a manager (under 1 ms)
+    block       the longest that the event loop of a program is blocked while an AsyncOfflineManager tries to reach a
+                server that is not there, or accepts and says nothing (under 20 ms)
+    evaluate    p99 of one evaluation at rest, while 100 changes a second arrive, and while the server hangs;
+                interleaved, and the goal is a ratio (within 20 %)
+    cycles      threads, descriptors and memory after opening and closing live managers (as they were)
+    memory      what 1,000 flags cost (under 5 MB)
+
+Checked: evaluations give what the server has, before, meanwhile and afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+from api import Failed, check, fill
+from processes import ServerProcess, free_port
+
+from flagent import AsyncOfflineManager, FlagentError, OfflineConfig, OfflineManager
+
+_FLAGS = 1000
+_GOALS: dict[str, float] = {
+    "import_ms": 60.0,
+    "constructor_ms": 1.0,
+    "block_ms": 20.0,
+    "updating_ratio": 1.2,
+    "hanging_ratio": 1.2,
+    "flags_mb": 5.0,
+}
+_CONFIG = OfflineConfig(enable_persistence=False)
+_CONTEXT = {"country": "DE", "age": 30}
+
+
+def imports(rounds: int) -> dict[str, float]:
+    """Return the milliseconds of imports, the median of fresh processes, beside an empty one."""
+    programs = {"import_ms": "import flagent", "import_managers_ms": "from flagent import OfflineManager"}
+    found: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, program in programs.items():
+            timed = f"import time; t = time.perf_counter(); {program}; print(time.perf_counter() - t)"
+            output = subprocess.run([sys.executable, "-c", timed], capture_output=True, text=True, check=True).stdout
+            found[name].append(float(output) * 1000)
+    return {name: round(statistics.median(times), 2) for name, times in found.items()}
+
+
+def constructor() -> float:
+    """Return the milliseconds of making a manager, the median of many."""
+    times = []
+    for _ in range(200):
+        began = time.perf_counter()
+        OfflineManager("http://localhost:18000", _CONFIG)
+        times.append(time.perf_counter() - began)
+    return round(statistics.median(times) * 1000, 4)
+
+
+async def blocked(port: int, seconds: float) -> float:
+    """Return the longest that the event loop was blocked while a manager tried to reach a server."""
+    manager = AsyncOfflineManager(f"http://127.0.0.1:{port}", _CONFIG)
+    longest, pause = 0.0, 0.001
+
+    async def beat() -> None:
+        nonlocal longest
+        while True:
+            began = time.perf_counter()
+            await asyncio.sleep(pause)
+            longest = max(longest, time.perf_counter() - began - pause)
+
+    beating = asyncio.create_task(beat())
+    await asyncio.sleep(0.05)
+    longest = 0.0
+    try:
+        await manager.enable_realtime_updates(timeout=seconds)
+    except FlagentError:
+        pass
+    else:
+        raise Failed(f"there is a server at {port}")
+    beating.cancel()
+    await manager.close()
+    return longest * 1000
+
+
+def p99(manager: OfflineManager, seconds: float) -> float:
+    """Return the nanoseconds of one evaluation, the 99th percentile."""
+    times = []
+    clock, evaluate = time.perf_counter_ns, manager.evaluate
+    end = clock() + int(seconds * 1e9)
+    while (began := clock()) < end:
+        evaluate("k500", "user123", _CONTEXT)
+        times.append(clock() - began)
+    times.sort()
+    return times[len(times) * 99 // 100]
+
+
+class Changing:
+    """Makes 100 changes a second, in a thread."""
+
+    def __init__(self, url: str) -> None:
+        self.made = 0
+        self._url = url
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        program = (
+            "import sys, time, httpx2\n"
+            "with httpx2.Client(base_url=sys.argv[1], trust_env=False) as http:\n"
+            "    for n in range(100_000):\n"
+            "        http.put('/api/v1/flags/1', json={'description': str(n)}).raise_for_status()\n"
+            "        print(n, flush=True)\n"
+            "        time.sleep(0.01)\n"
+        )
+        # In a process of its own: its work would count against the evaluations.
+        with subprocess.Popen([sys.executable, "-c", program, self._url], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            while not self._stop.is_set() and process.stdout.readline():
+                self.made += 1
+            process.terminate()
+
+
+def evaluations(server: ServerProcess, rounds: int, seconds: float) -> dict[str, float]:
+    """Return p99 at rest, while changes arrive, and while the server hangs; the median of interleaved rounds."""
+    found: dict[str, list[float]] = {"rest": [], "updating": [], "hanging": []}
+    with OfflineManager(server.url, _CONFIG) as manager:
+        manager.enable_realtime_updates()
+        p99(manager, seconds)
+        for _ in range(rounds):
+            found["rest"].append(p99(manager, seconds))
+            with Changing(server.url) as changing:
+                while changing.made == 0:
+                    time.sleep(0.001)
+                found["updating"].append(p99(manager, seconds))
+            check(changing.made > 5, "there were no changes")
+            os.kill(server.pid, signal.SIGSTOP)
+            try:
+                found["hanging"].append(p99(manager, seconds))
+            finally:
+                os.kill(server.pid, signal.SIGCONT)
+        newest = httpx2.get(f"{server.url}/api/v1/export/eval_cache/json", trust_env=False).json()["revision"]
+        until(lambda: manager.status.cursor == newest, "the manager is not current in the end")
+    medians = {name: statistics.median(times) for name, times in found.items()}
+    return {
+        "evaluate_p99_ns": medians["rest"],
+        "updating_ratio": round(medians["updating"] / medians["rest"], 3),
+        "hanging_ratio": round(medians["hanging"] / medians["rest"], 3),
+    }
+
+
+def cycles(url: str, count: int) -> dict[str, float]:
+    """Return what is left after opening and closing live managers."""
+
+    def once() -> None:
+        with OfflineManager(url, _CONFIG) as manager:
+            manager.enable_realtime_updates()
+            check(manager.is_realtime_enabled(), "a manager was not live")
+
+    for _ in range(10):
+        once()
+    gc.collect()
+    before = (threading.active_count(), descriptors(), resident())
+    for _ in range(count):
+        once()
+    gc.collect()
+    after = (threading.active_count(), descriptors(), resident())
+    return {
+        "cycles": count,
+        "threads_left": after[0] - before[0],
+        "descriptors_left": after[1] - before[1],
+        "memory_left_mb": round((after[2] - before[2]) / 2**20, 2),
+    }
+
+
+def memory(url: str) -> float:
+    """Return the megabytes that a manager with all flags needs, in a process of its own."""
+    program = (
+        "import gc, sys\n"
+        "from pathlib import Path\n"
+        "from flagent import OfflineConfig, OfflineManager\n"
+        "def resident(): return int(Path('/proc/self/statm').read_text().split()[1])\n"
+        "config = OfflineConfig(enable_persistence=False)\n"
+        "def manager(): m = OfflineManager(sys.argv[1], config); m.bootstrap(); return m\n"
+        "first = manager(); gc.collect(); before = resident()\n"
+        "others = [manager() for _ in range(10)]\n"
+        "[each.evaluate_all('u1') for each in others]; gc.collect()\n"
+        "print((resident() - before) * 4096 / 10)\n"
+        "[each.close() for each in [first, *others]]\n"
+    )
+    output = subprocess.run([sys.executable, "-c", program, url], capture_output=True, text=True, check=True).stdout
+    return round(float(output) / 2**20, 2)
+
+
+def descriptors() -> int:
+    """Return how many files this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + 10
+    while not condition():
+        check(time.monotonic() < end, what)
+        time.sleep(0.005)
+
+
+def measure(quick: bool) -> dict[str, Any]:
+    """Return all numbers."""
+    found: dict[str, Any] = imports(5 if quick else 15) | {"constructor_ms": constructor()}
+    found["block_ms"] = round(max(asyncio.run(blocked(free_port(), 2.0)) for _ in range(3)), 2)
+    with tempfile.TemporaryDirectory() as folder, ServerProcess(f"sqlite:///{folder}/flags.db") as server:
+        fill(server.url, _FLAGS)
+        found |= evaluations(server, 3 if quick else 7, 0.5 if quick else 2.0)
+        found |= cycles(server.url, 50 if quick else 1000)
+        found["flags_mb"] = memory(server.url)
+    goals = {name: found[name] <= limit for name, limit in _GOALS.items()}
+    goals |= {name: found[name] <= 0 for name in ("threads_left", "descriptors_left")}
+    return found | {"goals": goals}
+
+
+def main() -> int:
+    """Measure, and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--quick", action="store_true")
+    arguments = parser.parse_args()
+    try:
+        found = measure(arguments.quick)
+    except Failed as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    if arguments.json:
+        print(json.dumps(found))
+    else:
+        for name, value in found.items():
+            print(f"{name:>22}  {value}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
