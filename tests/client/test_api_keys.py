@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from live import LiveServer
 from rest import Rest
-from sdk import ManagerOf
+from sdk_parts import ManagerOf
 from waiting import until
 
 import flagent

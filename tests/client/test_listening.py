@@ -11,7 +11,7 @@ from queue import Queue
 import pytest
 from live import LiveServer
 from rest import Rest
-from sdk import ManagerOf
+from sdk_parts import ManagerOf
 from waiting import seconds, until
 
 from flagent import AsyncOfflineManager, ConfigurationError, FlagChange, OfflineManager, ValueChange

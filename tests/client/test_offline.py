@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from rest import Rest
-from sdk import ManagerOf, Recording
+from sdk_parts import ManagerOf, Recording
 from waiting import until
 
 import flagent

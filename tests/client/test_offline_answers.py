@@ -8,7 +8,7 @@ import logging
 
 import pytest
 from raw_server import Connection, Request
-from sdk import ManagerOf, StartRaw, document, keys_of
+from sdk_parts import ManagerOf, StartRaw, document, keys_of
 from waiting import seconds
 
 from flagent import (

@@ -11,7 +11,7 @@ import pytest
 from live import LiveServer
 from raw_server import Connection, Request
 from rest import Rest
-from sdk import ManagerOf, StartRaw, document, keys_of
+from sdk_parts import ManagerOf, StartRaw, document, keys_of
 from waiting import until
 
 import flagent

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from live import LiveServer
 from rest import Rest
-from sdk import ManagerOf, Recording
+from sdk_parts import ManagerOf, Recording
 from waiting import until
 
 from flagent import (

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from raw_server import Connection, Request
-from sdk import CONNECTED, ManagerOf, StartRaw, document, keys_of
+from sdk_parts import CONNECTED, ManagerOf, StartRaw, document, keys_of
 from waiting import LIMIT, until
 
 from flagent import (

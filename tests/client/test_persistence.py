@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from live import LiveServer
 from rest import Rest
-from sdk import ManagerOf, Recording
+from sdk_parts import ManagerOf, Recording
 from waiting import until
 
 from flagent import (

@@ -13,7 +13,7 @@ import pytest
 from live import LiveServer
 from raw_server import Connection, Request
 from rest import Rest
-from sdk import ManagerOf, StartRaw, document
+from sdk_parts import ManagerOf, StartRaw, document
 from waiting import until
 
 from flagent import (

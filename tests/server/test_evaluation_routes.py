@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from live import LiveServer
 
+import flagent
 from flagent.server.settings import Settings
 
 
@@ -315,3 +317,44 @@ class TestBatch:
         )
 
         assert found == [("u1", "on")]
+
+
+class TestExplanation:
+    def test_tells_each_step_as_the_sdk_does(self, live_server: LiveServer) -> None:
+        live_server.create_flag("a", enabled=True)
+        condition = {"property": "country", "operator": "EQ", "value": "DE"}
+        live_server.http.post("/flags/1/segments/1/constraints", json=condition).raise_for_status()
+        body = {"flagKey": "a", "entityID": "u1", "entityContext": {"country": "FR"}, "enableDebug": True}
+
+        answer = live_server.http.post("/evaluation?view=full", json=body).json()
+
+        with flagent.connect(live_server.url) as manager:
+            expected = manager.explain("a", "u1", {"country": "FR"})
+        found = answer["explanation"]
+        assert found["text"] == str(expected).splitlines()
+        assert found["segments"] == msgspec.json.decode(msgspec.json.encode(expected.segments))
+        assert (found["bucket"], found["revision"]) == (expected.bucket, expected.revision)
+
+    def test_is_for_those_who_ask_for_it(self, live_server: LiveServer) -> None:
+        live_server.create_flag("a", enabled=True)
+        body = {"flagKey": "a", "entityID": "u1", "enableDebug": True}
+
+        plain = live_server.http.post("/evaluation", json=body).json()
+        without = live_server.http.post("/evaluation?view=full", json={**body, "enableDebug": False}).json()
+
+        assert "explanation" not in plain
+        assert "explanation" not in without
+
+    def test_is_not_for_a_client_key(self, live_server: LiveServer) -> None:
+        live_server.create_flag("a", enabled=True)
+        live_server.http.put("/flags/1?view=full", json={"clientVisible": True}).raise_for_status()
+        admin = live_server.http.post("/keys", json={"name": "a", "kind": "admin"}).json()["secret"]
+        made = live_server.http.post("/keys", json={"name": "c", "kind": "client"}, headers={"X-API-Key": admin})
+        body = {"flagKey": "a", "entityID": "u1", "enableDebug": True}
+
+        answer = live_server.http.post(
+            "/evaluation?view=full", json=body, headers={"X-API-Key": made.json()["secret"]}
+        ).json()
+
+        assert answer["variantKey"] == "on"
+        assert "explanation" not in answer

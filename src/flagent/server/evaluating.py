@@ -20,7 +20,8 @@ from .editor import now_ms
 from .filters import tag_values
 from .gate import Access
 from .hub import Hub
-from .results import ALL, EvalContext, Result, evaluate
+from .keys import KeyKind
+from .results import ALL, EvalContext, Result, evaluate, explained
 from .settings import Settings
 from .visible import Rules, shown
 
@@ -56,11 +57,19 @@ class Evaluations:
         self._settings = settings
         self._tagged = Tagged()
 
-    def one(self, context: EvalContext, access: Access) -> Result:
-        """Return the result of one flag for one entity, also for a flag that is not there."""
+    def one(self, context: EvalContext, access: Access, *, explains: bool = False) -> Result:
+        """Return the result of one flag for one entity, also for a flag that is not there.
+
+        Args:
+            context: what is asked.
+            access: who asks.
+            explains: whether to tell each step, to those who may see rules.
+        """
         ruleset = self._rules.for_access(access)
         result = evaluate(ruleset, context, entity_id(context.entity_id), time_text(now_ms()))
         self._evaluations.inc()
+        if explains and access.kind is not KeyKind.CLIENT:
+            return explained(ruleset, result)
         return shown(result, access)
 
     async def many(self, body: BatchBody, access: Access) -> list[Result]:

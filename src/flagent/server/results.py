@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from ..core.evaluation import EvalResult, Reason, Ruleset
+from ..core.explain import SegmentTrace, explain
 from ..core.model import Flag, wire_name
 from .filters import tag_values
 
@@ -46,6 +47,17 @@ class DebugLog(Struct, frozen=True):
     segment_debug_logs: list[SegmentMessage] = msgspec.field(name="segmentDebugLogs")
 
 
+class Explained(Struct, frozen=True):
+    """The steps of an evaluation, as `core.explain` has them, and as text for people, line by line."""
+
+    revision: str
+    enabled: bool
+    rollout: str | None
+    bucket: int | None
+    segments: tuple[SegmentTrace, ...]
+    text: list[str]
+
+
 class Result(Struct, frozen=True, rename=wire_name):
     """Flagent's EvalResult, and our reason."""
 
@@ -61,6 +73,19 @@ class Result(Struct, frozen=True, rename=wire_name):
     timestamp: str
     reason: str
     eval_debug_log: DebugLog | UnsetType = UNSET
+    explanation: Explained | UnsetType = UNSET
+
+
+def explained(ruleset: Ruleset, result: Result) -> Result:
+    """Return the result with every step that led to it, a member that Flagent's clients do not know."""
+    context = result.eval_context
+    found = explain(ruleset, result.flag_key, context.entity_id or "", context.entity_context)
+    return replace(
+        result,
+        explanation=Explained(
+            found.revision, found.enabled, found.rollout, found.bucket, found.segments, str(found).splitlines()
+        ),
+    )
 
 
 def find(ruleset: Ruleset, flag_id: int | None, flag_key: str | None) -> Flag | None:

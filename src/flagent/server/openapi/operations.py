@@ -9,6 +9,11 @@ from .stream_operations import STREAM_OPERATIONS
 
 __all__ = ["OPERATIONS", "Operation"]
 
+_EXPLAIN = (
+    "view",
+    {"type": "string", "enum": ["compatible", "full"]},
+    "`full`, with `enableDebug`: tell each step, as `explanation`.",
+)
 _JSON_QUERY = (("json", TEXT, "The body of the POST, as text."),)
 _FILTER = (
     ("flagKey", TEXT, "Only flags with this key; may be repeated."),
@@ -27,6 +32,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Evaluate one flag for one entity.",
         ref("EvalResult"),
         "Evaluation",
+        (_EXPLAIN,),
         example={"flagKey": "new_checkout", "entityID": "user123", "entityContext": {"country": "DE"}},
     ),
     Operation(
@@ -36,7 +42,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "evaluation",
         "Evaluate one flag for one entity.",
         ref("EvalResult"),
-        query=_JSON_QUERY,
+        query=(*_JSON_QUERY, _EXPLAIN),
     ),
     Operation(
         "POST",

@@ -147,7 +147,18 @@ ANSWERS: dict[str, Schema] = {
                     "msg": TEXT,
                     "segmentDebugLogs": {"type": "array", "items": _object({"segmentID": ID, "msg": TEXT})},
                 }
-            )
+            ),
+            "explanation": _object(
+                {
+                    "revision": TEXT,
+                    "enabled": SWITCH,
+                    "rollout": {"type": ["string", "null"], "enum": [THRESHOLD, PROPORTIONAL, None]},
+                    "bucket": {"type": ["integer", "null"], "minimum": 1, "maximum": 1000},
+                    "segments": {"type": "array", "items": {"type": "object"}},
+                    "text": {"type": "array", "items": TEXT},
+                },
+                strict=True,
+            ),
         },
     ),
     "Batch": _object({"evaluationResults": list_of("EvalResult")}, strict=True),

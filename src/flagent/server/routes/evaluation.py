@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from ...wire.codec import View
 from .. import asgi
 from ..asgi import JSON, Refusal
 from ..evaluating import BatchBody, Evaluations
@@ -33,7 +34,9 @@ class EvaluationRoute:
         except Refusal as refusal:
             await refusal.answer(send)
             return
-        await asgi.respond(send, _encode(self._evaluations.one(context, access_of(scope))), JSON)
+        explains = bool(context.enable_debug) and asgi.first(asgi.query(scope), "view") == View.FULL
+        result = self._evaluations.one(context, access_of(scope), explains=explains)
+        await asgi.respond(send, _encode(result), JSON)
 
 
 class BatchRoute:
