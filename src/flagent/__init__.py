@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from .client import AsyncFlagentClient as AsyncFlagentClient
     from .client import AsyncManager as AsyncManager
     from .client import AsyncOfflineManager as AsyncOfflineManager
+    from .client import AsyncSnapshots as AsyncSnapshots
     from .client import AsyncSSEClient as AsyncSSEClient
     from .client import ConnectionState as ConnectionState
     from .client import EvalRequest as EvalRequest
+    from .client import Filter as Filter
     from .client import FlagChange as FlagChange
     from .client import FlagentClient as FlagentClient
     from .client import Manager as Manager
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from .client import OfflineConfig as OfflineConfig
     from .client import OfflineManager as OfflineManager
     from .client import Registration as Registration
+    from .client import Snapshots as Snapshots
     from .client import Source as Source
     from .client import SSEClient as SSEClient
     from .client import SSEConfig as SSEConfig
@@ -67,10 +70,9 @@ if TYPE_CHECKING:
     from .wire.events import FlagEvent as FlagEvent
 
 _NAMES = {
-    "client": "AsyncFlagentClient AsyncManager AsyncOfflineManager AsyncSSEClient ConnectionState EvalRequest "
-    "FlagChange FlagentClient Manager ManagerConfig ManagerStatus OfflineConfig OfflineManager Registration SSEClient "
-    "SSEConfig Source StaleListener State Status ValueChange "
-    "connect connect_async",
+    "client": "AsyncFlagentClient AsyncManager AsyncOfflineManager AsyncSSEClient AsyncSnapshots ConnectionState "
+    "EvalRequest Filter FlagChange FlagentClient Manager ManagerConfig ManagerStatus OfflineConfig OfflineManager "
+    "Registration SSEClient SSEConfig Snapshots Source StaleListener State Status ValueChange connect connect_async",
     "core.changes": "EventType Snapshot",
     "core.explain": "ConstraintTrace Explanation Range SegmentTrace",
     "core.model": "Constraint Distribution Entity Flag Segment Tag Variant",

@@ -252,7 +252,7 @@ def test_poll_does_not_disturb_the_stream(raw_server: StartRaw, manager_of: Mana
 def test_plain_flagent_server_is_refreshed_at_each_event_and_once_more_later(
     raw_server: StartRaw, manager_of: ManagerOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flagent.client.session._CACHE_AGE", 0.2)
+    monkeypatch.setattr("flagent.client.receiver._CACHE_AGE", 0.2)
     keys = ["a"]
     stream: list[Connection] = []
 

@@ -63,14 +63,14 @@ def test_snapshot_of_another_log_is_taken_whatever_its_revision(replica: Replica
 def test_change_that_is_known_already_is_passed_over(replica: Replica) -> None:
     held = replica.ruleset
 
-    replica.apply(created(5, 2, "b"), Cursor("e", 5), filtered=False)
+    replica.apply(created(5, 2, "b"), Cursor("e", 5), verify=True, partial=False)
 
     assert replica.ruleset is held
 
 
 def test_change_with_a_wrong_digest_is_not_applied_and_counted(replica: Replica) -> None:
     with pytest.raises(Diverged):
-        replica.apply(created(6, 2, "b", digest=1), Cursor("e", 6), filtered=False)
+        replica.apply(created(6, 2, "b", digest=1), Cursor("e", 6), verify=True, partial=False)
 
     assert keys_of(replica) == {"a"}
     assert replica.divergences == 1
@@ -78,24 +78,24 @@ def test_change_with_a_wrong_digest_is_not_applied_and_counted(replica: Replica)
 
 def test_change_of_another_log_is_not_applied(replica: Replica) -> None:
     with pytest.raises(Diverged):
-        replica.apply(created(6, 2, "b"), Cursor("f", 6), filtered=False)
+        replica.apply(created(6, 2, "b"), Cursor("f", 6), verify=True, partial=False)
 
 
 def test_change_without_a_snapshot_is_not_applied() -> None:
     with pytest.raises(Diverged):
-        Replica(Clock()).apply(created(1, 1, "a"), Cursor("e", 1), filtered=False)
+        Replica(Clock()).apply(created(1, 1, "a"), Cursor("e", 1), verify=True, partial=False)
 
 
 def test_tag_moves_on_with_the_changes_that_are_applied(replica: Replica) -> None:
     update = Delta(Cursor("e", 5), Cursor("e", 9), None, (Flag(2, "b"),))
 
-    replica.apply(update, update.cursor, filtered=False)
+    replica.apply(update, update.cursor, verify=True, partial=False)
 
     assert replica.entity_tag == '"e:9;full"'
 
 
 def test_after_a_filtered_stream_only_a_snapshot_helps(replica: Replica) -> None:
-    replica.apply(created(7, 2, "b"), Cursor("e", 7), filtered=True)
+    replica.apply(created(7, 2, "b"), Cursor("e", 7), verify=False, partial=True)
 
     # Revision 6 was left out: neither cursor nor tag may claim that it is held.
     assert replica.cursor is None

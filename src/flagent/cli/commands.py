@@ -14,6 +14,7 @@ from .evaluate import evaluate
 from .invalid import InvalidInput
 from .key import key
 from .serve import serve
+from .warm import warm
 from .watch import watch
 
 
@@ -36,5 +37,5 @@ def flagent() -> None:
     """
 
 
-for command in (serve, key, database, watch, evaluate, demo):
+for command in (serve, key, database, watch, warm, evaluate, demo):
     flagent.add_command(command)

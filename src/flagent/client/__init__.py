@@ -9,6 +9,8 @@ from .listeners import FlagChange, Registration, ValueChange
 from .local import EvalRequest
 from .manager import Manager
 from .offline import OfflineManager
+from .selection import Filter
+from .snapshots import AsyncSnapshots, Snapshots
 from .sse_client import AsyncSSEClient, SSEClient
 from .staleness import StaleListener
 from .status import ConnectionState, ManagerStatus, Source, State, Status
@@ -18,8 +20,10 @@ __all__ = [
     "AsyncManager",
     "AsyncOfflineManager",
     "AsyncSSEClient",
+    "AsyncSnapshots",
     "ConnectionState",
     "EvalRequest",
+    "Filter",
     "FlagChange",
     "FlagentClient",
     "Manager",
@@ -30,6 +34,7 @@ __all__ = [
     "Registration",
     "SSEClient",
     "SSEConfig",
+    "Snapshots",
     "Source",
     "StaleListener",
     "State",

@@ -10,21 +10,23 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from ..errors import Closed
-from .api import AsyncFlagentClient, FlagentClient
+from ..core.evaluation import Ruleset
+from ..errors import Closed, ConfigurationError
 from .config import OfflineConfig
+from .forks import after_in_child
 from .local import LocalFlags
 from .loop_thread import STOP_TIMEOUT
 from .mailbox import AsyncChanges
 from .notifying import TaskNotifier
+from .targets import Where
 
 
 class AsyncOfflineManager(LocalFlags):
     """Holds all flags of a server in this process, keeps them fresh, and evaluates them here.
 
     Making one does no I/O; `bootstrap` does. Its coroutines belong to one event loop, its plain
-    methods may be called from any thread. In a forked child it evaluates on what its parent held; to
-    be fresh there, make a new one on the child's event loop.
+    methods may be called from any thread. In a forked child it evaluates at once on what its parent held; with the
+    first use on an event loop of the child it goes on there by itself.
 
         async with AsyncOfflineManager("http://localhost:18000") as manager:
             await manager.enable_realtime_updates()
@@ -32,17 +34,22 @@ class AsyncOfflineManager(LocalFlags):
 
     Args:
         client: where the server is, as a URL or as the client that knows it. The manager makes
-            connections of its own: the client need not be open, and is not closed.
+            connections of its own: the client need not be open, and is not closed. A path, or a URL such as
+            `file:///etc/flags.json`, is a file with flags, which is looked at every second; a mapping is the flags.
         config: how to keep the flags fresh.
 
     Raises:
-        ConfigurationError: the URL can't be used.
+        ConfigurationError: the URL, or the flags, can't be used.
     """
 
-    def __init__(self, client: FlagentClient | AsyncFlagentClient | str, config: OfflineConfig | None = None) -> None:
+    def __init__(self, client: Where, config: OfflineConfig | None = None) -> None:
         self._notifier = TaskNotifier()
         self._iterations: weakref.WeakSet[AsyncChanges] = weakref.WeakSet()
         super().__init__(client, config, self._notifier)
+        self._inherited: Ruleset | None = None
+        self._asleep = False
+        self._resuming: asyncio.Task[None] | None = None
+        _managers.add(self)
 
     async def bootstrap(self, force_refresh: bool = False, timeout: float = 10.0) -> None:
         """Load the snapshot; return at once when there is one already.
@@ -59,6 +66,20 @@ class AsyncOfflineManager(LocalFlags):
         self._check_open()
         await self._session.bootstrap(force_refresh=force_refresh, timeout=timeout)
 
+    async def prewarm(self) -> None:
+        """Begin to load the flags, and return at once; once there, they are made ready for a fast first evaluation.
+
+        For a program that has other things to do at its start; `wait_until_ready`, or a bootstrap, waits for them.
+
+        Raises:
+            ConfigurationError: it works on demand only, so nothing goes on between calls.
+            Closed: the manager is closed.
+        """
+        self._check_open()
+        if self._config.on_demand and not self.is_ready():
+            raise ConfigurationError("on_demand: nothing goes on between calls; await bootstrap()")
+        await self._session.prewarm()
+
     async def wait_until_ready(self, timeout: float = 10.0, *, live: bool = False) -> bool:
         """Return whether there are flags to evaluate on, as soon as there are, or after `timeout` seconds.
 
@@ -74,15 +95,18 @@ class AsyncOfflineManager(LocalFlags):
         self._check_open()
         return await self._session.wait_ready(live=live, timeout=timeout)
 
-    async def refresh(self) -> None:
+    async def refresh(self, max_age: float = 0.0) -> None:
         """Ask the server for a newer snapshot now.
+
+        Args:
+            max_age: seconds; flags that were known to be current this long ago are good enough, and nothing is done.
 
         Raises:
             FlagentError: there was no usable answer; what is held stays.
             Closed: the manager is closed.
         """
         self._check_open()
-        await self._session.refresh()
+        await self._session.refresh(max_age)
 
     async def enable_realtime_updates(
         self,
@@ -125,6 +149,7 @@ class AsyncOfflineManager(LocalFlags):
 
         It may be called in any state, more than once.
         """
+        self._replica.ruleset, self._asleep = self._replica.ruleset or self._inherited, False
         for iteration in list(self._iterations):
             iteration.close()
         try:
@@ -175,5 +200,40 @@ class AsyncOfflineManager(LocalFlags):
             self._session.begin_to_watch()
 
     def _check_open(self) -> None:
+        self._awakened()
         if self._session.plan.closed:
             raise Closed("the manager is closed")
+
+    def after_fork(self) -> None:
+        """Begin life in a forked child: wait for the first use on an event loop, which finds no ruleset."""
+        ran = self._session.runs or self._asleep
+        self._notifier.begin_anew()
+        self._session = self._session.abandon()
+        if ran and not self._session.plan.closed:
+            self._inherited, self._replica.ruleset = self._replica.ruleset or self._inherited, None
+            self._asleep = True
+
+    def _awakened(self) -> Ruleset | None:
+        if not self._asleep:
+            return self._replica.ruleset
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            # Another time: a task needs a loop.
+            return self._inherited
+        self._asleep = False
+        self._replica.ruleset, self._inherited = self._inherited, None
+        self._resuming = loop.create_task(self._session.resume(), name="flagent manager in a forked child")
+        return self._replica.ruleset
+
+
+#: Which objects a fork concerns: nothing else can tell the hook.
+_managers: weakref.WeakSet[AsyncOfflineManager] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for each in list(_managers):
+        each.after_fork()
+
+
+after_in_child(_after_fork_in_child)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigurationError
 from .address import root_of
 from .api_keys import ApiKey, check_key
+from .selection import Filter
 
 if TYPE_CHECKING:
     import httpx2
@@ -56,6 +57,11 @@ class ClientSettings:
                 "`lambda: httpx2.AsyncClient(verify=context)`"
             )
 
+    @property
+    def name(self) -> str:
+        """What the server is called in messages."""
+        return self.root
+
 
 @dataclass(frozen=True, kw_only=True)
 class OfflineConfig:
@@ -76,6 +82,10 @@ class OfflineConfig:
         enable_persistence: whether to keep the last good snapshot on disk, by server and key, readable for this user
             only: a start without the server evaluates on it.
         storage_dir: folder for it; None for `FLAGENT_STORAGE_DIR`, or one in the user's caches. Processes may share it.
+        filter: which flags to load and to follow; None for all.
+        on_demand: whether to work only when called, and have no thread, task or connection in between: for
+            functions that are frozen between their calls, and for short scripts. There is no stream and no polling
+            then; `refresh(max_age=…)` brings the flags up to date when they are older than that.
         enable_debug_logging: whether to log every message; to stderr, unless logging is set up already.
 
     Raises:
@@ -93,6 +103,8 @@ class OfflineConfig:
     max_snapshot_bytes: int = 256 << 20
     enable_persistence: bool = True
     storage_dir: str | Path | None = None
+    filter: Filter | None = None
+    on_demand: bool = False
     enable_debug_logging: bool = False
 
     def __post_init__(self) -> None:
@@ -103,6 +115,8 @@ class OfflineConfig:
         _check_number(self, "max_snapshot_bytes", above=0)
         if self.storage_dir is not None and not isinstance(self.storage_dir, str | Path):
             raise ConfigurationError(f"storage_dir: {self.storage_dir!r} is no path")
+        if self.filter is not None and not isinstance(self.filter, Filter):
+            raise ConfigurationError(f"filter: a flagent.Filter is needed, not {self.filter!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

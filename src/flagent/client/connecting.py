@@ -5,21 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigurationError, FlagentError
-from .api import AsyncFlagentClient, FlagentClient
+from .api import FlagentClient
 from .api_keys import ApiKey
 from .async_offline import AsyncOfflineManager
 from .config import OfflineConfig
 from .offline import OfflineManager
+from .targets import Where, is_file
 
 _log = logging.getLogger("flagent.client")
 
 
 def connect(
-    base_url: str | None = None,
+    base_url: str | Path | Mapping[str, Any] | None = None,
     *,
     api_key: ApiKey | None = None,
     config: OfflineConfig | None = None,
@@ -33,7 +35,8 @@ def connect(
             flags.is_enabled("new_feature", "user123")
 
     Args:
-        base_url: URL of the server, with or without `/api/v1`; None for the variable `FLAGENT_URL`.
+        base_url: URL of the server, with or without `/api/v1`; None for the variable `FLAGENT_URL`. A path, or a URL
+            that begins with `file:`, is a file with flags; a mapping is the flags.
         api_key: sent as `Authorization: Bearer <key>`; a path is the file that has it, a function returns it, and
             both are asked again when the server refuses the key. None for the variable `FLAGENT_API_KEY`, or for
             the file that `FLAGENT_API_KEY_FILE` names.
@@ -48,9 +51,11 @@ def connect(
         FlagentError: the flags could not be loaded.
     """
     started = time.monotonic()
-    manager = OfflineManager(FlagentClient(*_target(base_url, api_key)), config)
+    manager = OfflineManager(_where(base_url, api_key), config)
     try:
         manager.bootstrap(timeout=timeout)
+        if config is not None and config.on_demand:
+            return manager
         try:
             manager.enable_realtime_updates(None, flag_keys, flag_ids, _left(started, timeout))
         except FlagentError as exc:
@@ -62,7 +67,7 @@ def connect(
 
 
 async def connect_async(
-    base_url: str | None = None,
+    base_url: str | Path | Mapping[str, Any] | None = None,
     *,
     api_key: ApiKey | None = None,
     config: OfflineConfig | None = None,
@@ -72,9 +77,11 @@ async def connect_async(
 ) -> AsyncOfflineManager:
     """Return a manager for asyncio that has loaded all flags and follows every change; like `connect`."""
     started = time.monotonic()
-    manager = AsyncOfflineManager(AsyncFlagentClient(*_target(base_url, api_key)), config)
+    manager = AsyncOfflineManager(_where(base_url, api_key), config)
     try:
         await manager.bootstrap(timeout=timeout)
+        if config is not None and config.on_demand:
+            return manager
         try:
             await manager.enable_realtime_updates(None, flag_keys, flag_ids, _left(started, timeout))
         except FlagentError as exc:
@@ -85,16 +92,20 @@ async def connect_async(
     return manager
 
 
-def _target(base_url: str | None, api_key: ApiKey | None) -> tuple[str, ApiKey | None]:
-    """Return where the server is and the key for it, from the environment where the program does not say."""
+def _where(base_url: str | Path | Mapping[str, Any] | None, api_key: ApiKey | None) -> Where:
+    """Return where the flags are, and the key for it, from the environment where the program does not say."""
+    if isinstance(base_url, Path | Mapping):
+        return base_url
     url = base_url or os.environ.get("FLAGENT_URL")
     if not url:
         raise ConfigurationError("base_url: say where the server is, here or by the variable FLAGENT_URL")
+    if is_file(url):
+        return url
     if api_key is None and os.environ.get("FLAGENT_API_KEY"):
         api_key = os.environ["FLAGENT_API_KEY"]
     elif api_key is None and os.environ.get("FLAGENT_API_KEY_FILE"):
         api_key = Path(os.environ["FLAGENT_API_KEY_FILE"])
-    return url, api_key
+    return FlagentClient(url, api_key)
 
 
 def _left(started: float, timeout: float) -> float:

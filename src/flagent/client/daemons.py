@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -46,3 +47,22 @@ async def in_daemon_thread(name: str, work: Callable[[], _T]) -> _T:
             # It has nothing left to do: whoever counts threads afterwards shall not find it.
             thread.join(_END)
     return done
+
+
+def wait_in_daemon_thread(name: str, work: Callable[[], _T]) -> _T:
+    """Return what `work` returns in a thread of its own, or raise what it raises; this thread waits for it."""
+    outcome: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as exc:  # noqa: BLE001 - raised where it is waited for
+            outcome.set_exception(exc)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    try:
+        return outcome.result()
+    finally:
+        if outcome.done():
+            thread.join(_END)

@@ -16,7 +16,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _TEMPORARY = frozenset({408, 425, 429})
 
 
-async def load_within(refresher: Refresher, timeout: float, *, force: bool, root: str) -> None:
+async def load_within(refresher: Refresher, timeout: float, *, force: bool, name: str) -> None:
     """Load a snapshot, within `timeout` seconds.
 
     Raises:
@@ -27,7 +27,7 @@ async def load_within(refresher: Refresher, timeout: float, *, force: bool, root
             await _load(refresher, force=force)
     except TimeoutError:
         raise refresher.last_error or TransportError(
-            f"no snapshot from {root} within {timeout:g} s", kind="timeout"
+            f"no snapshot from {name} within {timeout:g} s", kind="timeout"
         ) from None
 
 

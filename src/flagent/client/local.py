@@ -13,8 +13,7 @@ from ..core.evaluation import EvalResult, Reason, Ruleset
 from ..core.explain import Explanation, explain
 from ..errors import ConfigurationError
 from .address import root_of
-from .api import AsyncFlagentClient, FlagentClient
-from .config import ClientSettings, OfflineConfig, show_debug_logs
+from .config import OfflineConfig, show_debug_logs
 from .forks import notice
 from .listeners import FlagChange, OnChange, OnValueChange, Registration, ValueChange
 from .notifying import TaskNotifier, ThreadNotifier
@@ -23,6 +22,7 @@ from .replica import Replica
 from .session import Session
 from .staleness import StaleListener
 from .status import Status
+from .targets import GivenFlags, Where, fitted, is_given, target_of
 from .values import TypedValues
 
 
@@ -55,20 +55,24 @@ class LocalFlags(TypedValues):
 
     def __init__(
         self,
-        client: FlagentClient | AsyncFlagentClient | str,
+        client: Where,
         config: OfflineConfig | None,
         notifier: ThreadNotifier | TaskNotifier,
     ) -> None:
-        settings = ClientSettings(root=client) if isinstance(client, str) else client.settings
-        self._config = config or OfflineConfig()
+        target = target_of(client)
+        self._config = fitted(config or OfflineConfig(), target)
         if self._config.enable_debug_logging:
             show_debug_logs()
         self._listeners, self._check_callback = notifier.listeners, notifier.check
-        self._replica = Replica(time.monotonic)
-        self._session = Session(settings, self._config, self._replica, self._listeners)
+        self._replica = Replica(_always_now if is_given(target) else time.monotonic)
+        self._session = Session(target, self._config, self._replica, self._listeners)
+        if isinstance(target, GivenFlags):
+            wanted = self._config.filter
+            snapshot = target.snapshot if wanted is None else wanted.part(target.snapshot)
+            self._replica.replace(Ruleset.compile(snapshot), None)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._session.settings.root}, {self._session.status().state}>"
+        return f"<{type(self).__name__} of {self._session.target.name}, {self._session.status().state}>"
 
     def evaluate(
         self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None, *, debug: bool = False
@@ -220,8 +224,13 @@ class LocalFlags(TypedValues):
     def _subscription(
         self, base_url: str | None, flag_keys: Iterable[str] | None, flag_ids: Iterable[int] | None
     ) -> Subscription:
-        root = self._session.settings.root if base_url is None else root_of(base_url)
+        root = self._session.target.name if base_url is None else root_of(base_url)
         return Subscription.of(root, flag_keys, flag_ids)
+
+
+def _always_now() -> float:
+    """Be the clock of flags that can't be out of date."""
+    return 0.0
 
 
 def _not_ready(flag_key: object, flag_id: int, entity_id: object) -> EvalResult:

@@ -34,6 +34,8 @@ _CLOSING, _LEFT_OVER = 0.7, 0.5
 _MARGIN = 2.0
 
 Closing = Callable[[], Coroutine[Any, Any, None]]
+#: Called in a forked child.
+InChild = Callable[[], object]
 
 
 class LoopThread:
@@ -45,7 +47,7 @@ class LoopThread:
             network I/O. It is held weakly, so that its owner can be collected, and notice that nobody closed it.
     """
 
-    def __init__(self, name: str, in_child: Callable[[], object]) -> None:
+    def __init__(self, name: str, in_child: InChild) -> None:
         self._name = name
         self._in_child = weakref.WeakMethod(in_child)
         self._closed = False
@@ -158,7 +160,7 @@ class LoopThread:
                 self._check_gevent()
                 load_library()
                 follow_uwsgi()
-                loop = _Loop()
+                loop = ClientLoop()
                 thread = threading.Thread(target=_run, args=(loop,), name=self._name, daemon=True)
                 thread.start()
                 self._loop, self._thread = loop, thread
@@ -194,10 +196,11 @@ def _after_fork_in_child() -> None:
 after_in_child(_after_fork_in_child)
 
 
-class _Loop(asyncio.SelectorEventLoop):
+class ClientLoop(asyncio.SelectorEventLoop):
     """Looks names up in daemon threads: an executor's would hold the interpreter's end back until DNS gives up."""
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
+        """Look a name up (`asyncio.loop.getaddrinfo`)."""
         return await in_daemon_thread("flagent name lookup", partial(socket.getaddrinfo, host, port, **options))
 
 

@@ -91,6 +91,11 @@ class TaskNotifier:
         if not self._closed and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._run(), name="flagent listeners")
 
+    def begin_anew(self) -> None:
+        """Forget the parent's task; called in a forked child."""
+        self.listeners.begin_anew()
+        self._task = None
+
     async def close(self) -> None:
         """Call nobody any more, and end a call that has begun."""
         self._closed = True

@@ -13,12 +13,14 @@ from types import TracebackType
 from typing import Self
 
 from ..core.evaluation import Ruleset
-from .api import AsyncFlagentClient, FlagentClient
+from ..errors import ConfigurationError
 from .config import OfflineConfig
 from .local import LocalFlags
 from .loop_thread import STOP_TIMEOUT, LoopThread
 from .mailbox import Changes
 from .notifying import ThreadNotifier
+from .on_demand import OnDemand
+from .targets import Where
 
 _log = logging.getLogger("flagent.client")
 
@@ -39,21 +41,25 @@ class OfflineManager(LocalFlags):
 
     Args:
         client: where the server is, as a URL or as the client that knows it. The manager makes
-            connections of its own: the client need not be open, and is not closed.
+            connections of its own: the client need not be open, and is not closed. A path, or a URL such as
+            `file:///etc/flags.json`, is a file with flags, which is looked at every second; a mapping is the flags.
         config: how to keep the flags fresh.
 
     Raises:
-        ConfigurationError: the URL can't be used.
+        ConfigurationError: the URL, or the flags, can't be used.
     """
 
-    def __init__(self, client: FlagentClient | AsyncFlagentClient | str, config: OfflineConfig | None = None) -> None:
+    def __init__(self, client: Where, config: OfflineConfig | None = None) -> None:
         self._notifier = ThreadNotifier("flagent listeners")
         self._iterations: weakref.WeakSet[Changes] = weakref.WeakSet()
         super().__init__(client, config, self._notifier)
         self._inherited: Ruleset | None = None
         self._asleep = False
         self._waking = threading.Lock()
-        self._thread = LoopThread(f"flagent manager of {self._session.settings.root}", self._fall_asleep)
+        name = f"flagent manager of {self._session.target.name}"
+        self._thread: LoopThread | OnDemand = (OnDemand if self._config.on_demand else LoopThread)(
+            name, self._fall_asleep
+        )
 
     def bootstrap(self, force_refresh: bool = False, timeout: float = 10.0) -> None:
         """Load the snapshot; return at once when there is one already.
@@ -70,6 +76,20 @@ class OfflineManager(LocalFlags):
         self._wake()
         self._thread.call(self._session.bootstrap(force_refresh=force_refresh, timeout=timeout), timeout)
 
+    def prewarm(self) -> None:
+        """Begin to load the flags, and return at once; once there, they are made ready for a fast first evaluation.
+
+        For a program that has other things to do at its start; `wait_until_ready`, or a bootstrap, waits for them.
+
+        Raises:
+            ConfigurationError: it works on demand only, so nothing goes on between calls.
+            Closed: the manager is closed.
+        """
+        if self._config.on_demand and not self.is_ready():
+            raise ConfigurationError("on_demand: nothing goes on between calls; call bootstrap()")
+        self._wake()
+        self._thread.start(self._session.prewarm())
+
     def wait_until_ready(self, timeout: float = 10.0, *, live: bool = False) -> bool:
         """Return whether there are flags to evaluate on, as soon as there are, or after `timeout` seconds.
 
@@ -85,15 +105,18 @@ class OfflineManager(LocalFlags):
         self._wake()
         return self._thread.call(self._session.wait_ready(live=live, timeout=timeout), timeout)
 
-    def refresh(self) -> None:
+    def refresh(self, max_age: float = 0.0) -> None:
         """Ask the server for a newer snapshot now.
+
+        Args:
+            max_age: seconds; flags that were known to be current this long ago are good enough, and nothing is done.
 
         Raises:
             FlagentError: there was no usable answer; what is held stays.
             Closed: the manager is closed.
         """
         self._wake()
-        self._thread.call(self._session.refresh(), self._config.request_timeout)
+        self._thread.call(self._session.refresh(max_age), self._config.request_timeout)
 
     def enable_realtime_updates(
         self,
@@ -186,7 +209,7 @@ class OfflineManager(LocalFlags):
 
     def __del__(self) -> None:
         # The constructor may have failed, and at the interpreter's end the thread is stopped already.
-        thread: LoopThread | None = getattr(self, "_thread", None)
+        thread: LoopThread | OnDemand | None = getattr(self, "_thread", None)
         if thread is None or not thread.runs or sys.is_finalizing():
             return
         warnings.warn(f"{self!r} was forgotten without close()", ResourceWarning, stacklevel=2, source=self)

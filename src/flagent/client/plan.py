@@ -22,6 +22,11 @@ class Subscription:
     flag_keys: tuple[str, ...] = ()
     flag_ids: tuple[int, ...] = ()
 
+    @property
+    def filters(self) -> bool:
+        """Whether it leaves out any flags."""
+        return bool(self.flag_keys or self.flag_ids)
+
     @classmethod
     def of(cls, root: str, flag_keys: Iterable[str] | None, flag_ids: Iterable[int] | None) -> Subscription:
         """Make one of what callers pass.

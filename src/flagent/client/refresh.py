@@ -7,42 +7,33 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from functools import partial
 
-from ..core.evaluation import Ruleset
-from ..errors import FlagentError, HTTPStatusError, Refused, TransportError
-from ..wire.backoff import SLOW_STATUSES
-from ..wire.codec import decode_snapshot
-from .address import EXPORT_PATH
-from .answers import failure
-from .config import OfflineConfig
-from .daemons import in_daemon_thread
+from ..errors import FlagentError, TransportError
+from .origins import Origin
 from .replica import Replica
 from .status import Source
-from .transport import Transport
 
 _log = logging.getLogger("flagent.client")
 
-#: Bodies of this size are decoded in another thread: it takes longer than an event loop may be blocked.
-_LARGE = 1 << 16
-
 
 class Refresher:
-    """Brings a replica up to date by GET.
+    """Brings a replica up to date with whole snapshots.
+
+    Args:
+        origin: where they come from.
+        replica: what is kept.
+        ended: called after each try.
 
     Attributes:
         last_error: what went wrong with the last try; None when it succeeded, or before the first.
         tried_at: when the last try ended, on the monotonic clock; infinitely long ago before the first.
     """
 
-    def __init__(
-        self, transport: Transport, replica: Replica, config: OfflineConfig, ended: Callable[[], object]
-    ) -> None:
+    def __init__(self, origin: Origin, replica: Replica, ended: Callable[[], object]) -> None:
         self.last_error: FlagentError | None = None
         self.tried_at = -math.inf
-        self._transport = transport
+        self._origin = origin
         self._replica = replica
-        self._config = config
         self._tell = ended
         self._lock = asyncio.Lock()
         self._begun = 0
@@ -86,49 +77,18 @@ class Refresher:
 
     async def _fetch(self, force: bool) -> None:
         held, tag = self._replica.ruleset, None if force else self._replica.entity_tag
-        answer = await self._transport.request(
-            "GET",
-            EXPORT_PATH,
-            query=(("view", "full"),),
-            # Polls are minutes apart: an idle connection between them would be of no use.
-            headers={"Connection": "close"} | ({} if tag is None else {"If-None-Match": tag}),
-            timeout=self._config.request_timeout,
-            max_bytes=self._config.max_snapshot_bytes,
-        )
-        if answer.status == 304 and tag is not None:
+        fetched = await self._origin.fetch(held, tag)
+        if fetched is None:
             self._replica.confirm(Source.POLL)
             _log.debug("the snapshot is current: %s", tag)
             return
-        if answer.status != 200:
-            kind = Refused if answer.status in SLOW_STATUSES else HTTPStatusError
-            raise failure(f"GET {self._transport.settings.root}{EXPORT_PATH}", answer, kind)
-        load = _load if len(answer.body) < _LARGE else _load_elsewhere
-        ruleset = await load(answer.body, held)
-        snapshot = ruleset.snapshot
-        if not self._replica.replace(ruleset, answer.headers.get("etag")):
-            # Held meanwhile, from the stream: then the snapshot is merely late.
-            if (
-                held is not None
-                and snapshot.epoch == held.snapshot.epoch
-                and snapshot.revision < held.snapshot.revision
-            ):
-                raise TransportError(
-                    f"the server is behind: its snapshot {snapshot.cursor} is older than {held.snapshot.cursor}, "
-                    "which is held already",
-                    kind="protocol",
-                )
-            return
-        _log.debug("snapshot %s with %d flags, %d bytes", snapshot.cursor, len(snapshot.flags), len(answer.body))
-
-
-async def _load(body: bytes, held: Ruleset | None) -> Ruleset:
-    return _loaded(body, held)
-
-
-async def _load_elsewhere(body: bytes, held: Ruleset | None) -> Ruleset:
-    return await in_daemon_thread("flagent snapshot", partial(_loaded, body, held))
-
-
-def _loaded(body: bytes, held: Ruleset | None) -> Ruleset:
-    snapshot = decode_snapshot(body)
-    return Ruleset.compile(snapshot) if held is None else held.replaced(snapshot)
+        snapshot = fetched.ruleset.snapshot
+        if self._replica.replace(fetched.ruleset, fetched.tag):
+            _log.debug("snapshot %s with %d flags", snapshot.cursor, len(snapshot.flags))
+        # Held meanwhile, from the stream: then the snapshot is merely late.
+        elif held is not None and snapshot.epoch == held.snapshot.epoch and snapshot.revision < held.snapshot.revision:
+            raise TransportError(
+                f"the server is behind: its snapshot {snapshot.cursor} is older than {held.snapshot.cursor}, "
+                "which is held already",
+                kind="protocol",
+            )

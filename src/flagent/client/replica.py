@@ -122,13 +122,14 @@ class Replica:
         self.source = Source.DISK
         self.confirmed_at = self._clock() - age
 
-    def apply(self, update: Change | Delta, cursor: Cursor, *, filtered: bool) -> None:
+    def apply(self, update: Change | Delta, cursor: Cursor, *, verify: bool, partial: bool) -> None:
         """Apply an update of a stream; one that is known already is passed over.
 
         Args:
             update: what changed.
             cursor: where it leads to.
-            filtered: whether the stream leaves changes out.
+            verify: whether the digest of the update is one of what is held then.
+            partial: whether the stream leaves out changes of flags that are held.
 
         Raises:
             Diverged: the result is not what the server has; nothing was applied.
@@ -139,11 +140,11 @@ class Replica:
         if cursor.revision <= held.snapshot.revision:
             return
         try:
-            self.ruleset = held.after(update, verify=not (filtered or self._partial))
+            self.ruleset = held.after(update, verify=verify and not self._partial)
         except Diverged:
             self.divergences += 1
             raise
-        self._partial = self._partial or filtered
+        self._partial = self._partial or partial
         self.source = Source.STREAM
         self.confirm()
         if self.updated is not None:

@@ -25,16 +25,25 @@ class Report:
         refresher: has loaded snapshots.
         saver: keeps them on disk; None where nothing does.
         history: knows since when things are as they are.
+        given: whether the flags are the program's own, and can't be out of date.
     """
 
     def __init__(
-        self, config: OfflineConfig, replica: Replica, refresher: Refresher, saver: Saver | None, history: History
+        self,
+        config: OfflineConfig,
+        replica: Replica,
+        refresher: Refresher,
+        saver: Saver | None,
+        history: History,
+        *,
+        given: bool,
     ) -> None:
         self._config = config
         self._replica = replica
         self._refresher = refresher
         self._saver = saver
         self._history = history
+        self._given = given
 
     def note(self, plan: Plan, follower: Follower | None) -> None:
         """Note the state, for `since` and the log; on the event loop."""
@@ -64,7 +73,7 @@ class Report:
         held, error = self._replica.ruleset is not None, self._last_error(follower)
         if plan.closed:
             return State.CLOSED
-        if follower is not None and follower.live and held:
+        if held and (self._given or (follower is not None and follower.live)):
             return State.LIVE
         confirmed = held and self._replica.source is not Source.DISK
         if confirmed and plan.polls and self._config.auto_refresh and self._refresher.last_error is None:
@@ -81,6 +90,8 @@ class Report:
         return self._refresher.last_error
 
     def _staleness_bound(self, state: State, follower: Follower | None) -> float | None:
+        if self._given:
+            return 0.0
         if state is State.LIVE and follower is not None:
             return follower.feed.patience
         if state is not State.POLLING:

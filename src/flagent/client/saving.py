@@ -5,18 +5,32 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from pathlib import Path
 
 from ..core.evaluation import Ruleset
 from ..errors import DecodeError
+from .api_keys import name_of
+from .config import ClientSettings, OfflineConfig
 from .daemons import in_daemon_thread
-from .disk import DiskCache
+from .disk import DiskCache, default_folder
 from .replica import Replica
+from .targets import Target
 
 _log = logging.getLogger("flagent.client")
 
 #: Seconds that changes are gathered before they are written, and after a failure before it is tried again.
 _GATHER, _RETRY = 1.0, 60.0
 _THREAD = "flagent disk"
+
+
+def saver_of(target: Target, config: OfflineConfig, replica: Replica) -> Saver | None:
+    """Return what keeps the flags of a server on disk; None where they are not to be kept."""
+    if not config.enable_persistence or not isinstance(target, ClientSettings):
+        return None
+    folder = default_folder() if config.storage_dir is None else Path(config.storage_dir)
+    # Each filter has a file of its own.
+    owner = name_of(target.api_key) + ("" if config.filter is None else f"\n{config.filter.name}")
+    return Saver(DiskCache(folder, target.root, owner, config.max_snapshot_bytes), replica)
 
 
 class Saver:

@@ -7,81 +7,79 @@ is awaited, and can be replaced by another on the same replica: that is what a f
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
-from ..core.changes import Change, Cursor, Delta
 from ..core.evaluation import Ruleset
-from ..errors import FlagentError, NotReady
-from ..wire.codec import FlagEvent
-from ..wire.feed import Checkpoint, Feed
-from .api_keys import name_of
+from ..errors import ConfigurationError, FlagentError
 from .config import ClientSettings, OfflineConfig
-from .disk import DiskCache, default_folder
+from .daemons import in_daemon_thread
 from .first import load_within
 from .follow import Follower
 from .history import History, Pulse
 from .listeners import Listeners
+from .origins import origin_of
 from .plan import Plan, Subscription
 from .poll import Poller
+from .receiver import ReplicaReceiver
 from .refresh import Refresher
 from .replica import Replica
 from .report import Report
-from .saving import Saver
+from .saving import saver_of
 from .staleness import StaleWatch
 from .status import Source, Status
+from .targets import Target, is_given
 from .tasks import Tasks
 from .transport import Transport
 
 _log = logging.getLogger("flagent.client")
 
-#: Seconds after an event of a plain Flagent server at which its answers show the change for certain: it has a cache.
-_CACHE_AGE = 4.0
 #: What may run, by name.
-_STREAM, _POLLING, _SAVING, _STALENESS = "stream", "polling", "saving", "staleness"
+_STREAM, _POLLING, _SAVING, _STALENESS, _WARMING = "stream", "polling", "saving", "staleness", "warming"
 
 
 class Session:
     """Keeps a replica up to date.
 
     Args:
-        settings: how to reach the server.
+        target: where the flags come from.
         config: how often.
         replica: what is kept.
         listeners: who is told what changed.
         plan: what to do once `resume` is awaited.
 
     Attributes:
-        settings: see above.
+        target: see above.
         plan: what it is meant to do by now.
         stale_watch: who wants to know when flags are stale.
     """
 
     def __init__(
         self,
-        settings: ClientSettings,
+        target: Target,
         config: OfflineConfig,
         replica: Replica,
         listeners: Listeners,
         plan: Plan | None = None,
     ) -> None:
-        self.settings = settings
+        self.target = target
         self.plan = plan or Plan()
         self._config = config
         self._replica = replica
         self._listeners = listeners
         # Not a method of the manager, which has to be free to be forgotten.
         replica.updated = self._updated
-        self._transport = Transport(settings)
-        self._refresher = Refresher(self._transport, replica, config, self.note)
+        self._transport = Transport(target) if isinstance(target, ClientSettings) else None
+        self._refresher = Refresher(origin_of(target, self._transport, config), replica, self.note)
         self._poller = Poller(self._refresher, config, lambda: self._follower)
         self._follower: Follower | None = None
         self._tasks = Tasks()
-        self._saver = _saver(settings, config, replica)
+        self._saver = saver_of(target, config, replica)
         self._pulse = Pulse()
-        self._report = Report(config, replica, self._refresher, self._saver, History(settings.root))
+        history = History(target.name)
+        self._report = Report(config, replica, self._refresher, self._saver, history, given=is_given(target))
         self.stale_watch = StaleWatch(replica, listeners, self.status)
 
     async def bootstrap(self, *, force_refresh: bool, timeout: float) -> None:
@@ -90,32 +88,59 @@ class Session:
         Raises:
             FlagentError: there is none, neither from the server nor from disk; polling goes on trying.
         """
+        async with self._at_work():
+            await self._bootstrap(force_refresh=force_refresh, timeout=timeout)
+
+    async def _bootstrap(self, *, force_refresh: bool, timeout: float) -> None:
         if self._config.auto_refresh:
             self._start_polling()
         await self._start_helpers()
         if self._replica.ruleset is not None and self._replica.source is not Source.DISK and not force_refresh:
             return
         try:
-            await load_within(self._refresher, timeout, force=force_refresh, root=self.settings.root)
+            await load_within(self._refresher, timeout, force=force_refresh, name=self.target.name)
         except FlagentError as exc:
             self._poller.ask(self._config.reconnect_delay)
             if self._replica.source is not Source.DISK:
                 raise
             _log.warning("going on with the flags from disk: %s", exc)
 
-    async def refresh(self) -> None:
-        """Ask for a newer snapshot."""
-        try:
-            await self._refresher.refresh()
-        finally:
-            self._poller.reconsider()
+    async def prewarm(self) -> None:
+        """Begin to load a snapshot, and to compile its flags."""
+        self._tasks.start(_WARMING, self._warm)
+
+    async def _warm(self) -> None:
+        with suppress(FlagentError):
+            # Whoever waits for it is told; the poller has logged it, and goes on trying.
+            await self._bootstrap(force_refresh=False, timeout=self._config.request_timeout)
+        ruleset = self._replica.ruleset
+        if ruleset is not None:
+            # Flags are compiled when they are first evaluated.
+            await in_daemon_thread("flagent warming", partial(ruleset.evaluate_all, ""))
+
+    async def refresh(self, max_age: float = 0.0) -> None:
+        """Ask for a newer snapshot, unless the flags were known to be current within `max_age` seconds."""
+        age = self._replica.age()
+        if age is not None and age < max_age:
+            return
+        async with self._at_work():
+            try:
+                await self._refresher.refresh()
+            finally:
+                self._poller.reconsider()
 
     async def follow(self, subscription: Subscription, timeout: float) -> None:
         """Follow the stream, instead of another one if there is one; wait until it is live.
 
         Raises:
             FlagentError: it is not, within `timeout` seconds; 0 does not wait. It goes on trying.
+            ConfigurationError: it works on demand only.
         """
+        if self._transport is None:
+            _log.info("%s: no server, so there is no stream to follow", self.target.name)
+            return
+        if self._config.on_demand:
+            raise ConfigurationError("on_demand: there is no stream without something that runs; call refresh()")
         await self._start_helpers()
         if subscription != self.plan.subscription or self._follower is None:
             await self.unfollow()
@@ -147,12 +172,24 @@ class Session:
         """End everything; nothing can be begun any more."""
         self.end()
         self._pulse.beat()
-        saves = _SAVING in self._tasks
         await self.unfollow()
+        await self._rest()
+
+    async def _rest(self) -> None:
+        saves = _SAVING in self._tasks
         await self._tasks.end()
         if self._saver is not None and saves:
             await self._saver.save()
-        await self._transport.aclose()
+        if self._transport is not None:
+            await self._transport.aclose()
+
+    @asynccontextmanager
+    async def _at_work(self) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            if self._config.on_demand:
+                await self._rest()
 
     def forget(self) -> None:
         """Cancel what runs, without waiting for it; from any thread."""
@@ -165,8 +202,9 @@ class Session:
 
     def abandon(self) -> Session:
         """Return a session that will do what this one did; for a forked child, which can't use what its parent has."""
-        self._transport.let_go()
-        child = Session(self.settings, self._config, self._replica, self._listeners, self.plan)
+        if self._transport is not None:
+            self._transport.let_go()
+        child = Session(self.target, self._config, self._replica, self._listeners, self.plan)
         child.stale_watch.take_over(self.stale_watch)
         return child
 
@@ -189,6 +227,11 @@ class Session:
         def ready() -> bool:
             return self._replica.ruleset is not None and (self.is_live() or not live)
 
+        if self._config.on_demand and not ready():
+            # Nobody else will load them.
+            with suppress(FlagentError):
+                await self.bootstrap(force_refresh=False, timeout=timeout)
+            return ready()
         return await self._pulse.wait_for(lambda: ready() or self.plan.closed, timeout) and ready()
 
     def note(self) -> None:
@@ -200,49 +243,12 @@ class Session:
         """Return the state of things; from any thread."""
         return self._report.status(self.plan, self._follower)
 
-    def deliver(self, update: Change | Delta | FlagEvent | Checkpoint, feed: Feed) -> None:
-        """Take an update of the stream (`follow.Receiver`)."""
-        if isinstance(update, FlagEvent):
-            # A plain Flagent server: the event says that something changed, and nothing to apply.
-            self._poller.ask(0.0, _CACHE_AGE)
-        elif isinstance(update, Checkpoint):
-            self._replica.check(update)
-        elif feed.cursor is not None:
-            self._replica.apply(update, _cursor_of(update, feed.cursor), filtered=feed.filtered)
-
-    async def restart(self, reason: str, feed: Feed) -> Cursor:
-        """Load a snapshot for the stream (`follow.Receiver`)."""
-        _log.debug("loading a snapshot: %s", reason)
-        await self._refresher.refresh(force=True)
-        if not feed.protocol:
-            self._poller.ask(_CACHE_AGE)
-        ruleset = self._replica.ruleset
-        if ruleset is None:
-            raise NotReady("the flags were cleared while they were loaded")
-        return ruleset.snapshot.cursor
-
-    def heard(self) -> None:
-        """Note that the stream has said everything up to now (`follow.Receiver`)."""
-        self._replica.confirm(Source.STREAM)
-
-    def changed(self) -> None:
-        """Note that the stream came or went (`follow.Receiver`)."""
-        self._poller.reconsider()
-        self.note()
-
     def _begin_following(self, subscription: Subscription) -> None:
-        if self.plan.closed:
+        if self.plan.closed or self._transport is None:
             return
-        feed = Feed(
-            self._replica.cursor,
-            flag_keys=subscription.flag_keys,
-            flag_ids=subscription.flag_ids,
-            base_delay=self._config.reconnect_delay,
-            max_delay=self._config.max_reconnect_delay,
-            random=random.random,
-        )
+        receiver = ReplicaReceiver(subscription, self._config, self._replica, self._refresher, self._poller, self.note)
         self.plan = replace(self.plan, subscription=subscription)
-        self._follower = Follower(self._transport, subscription.root, feed, self)
+        self._follower = Follower(self._transport, subscription.root, receiver.feed(), receiver)
         self._tasks.start(_STREAM, self._follower.run)
         self._start_polling()
 
@@ -277,15 +283,3 @@ class Session:
         if self._replica.ruleset is None:
             await self._saver.load()
             self.note()
-
-
-def _saver(settings: ClientSettings, config: OfflineConfig, replica: Replica) -> Saver | None:
-    if not config.enable_persistence:
-        return None
-    folder = default_folder() if config.storage_dir is None else Path(config.storage_dir)
-    return Saver(DiskCache(folder, settings.root, name_of(settings.api_key), config.max_snapshot_bytes), replica)
-
-
-def _cursor_of(update: Change | Delta, newest: Cursor) -> Cursor:
-    # The feed may be further already, with the updates that came in the same chunk.
-    return update.cursor if isinstance(update, Delta) else Cursor(newest.epoch, update.revision)

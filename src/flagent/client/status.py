@@ -13,7 +13,7 @@ class State(StrEnum):
 
     #: There are no flags yet.
     STARTING = "starting"
-    #: The stream is up: every change is applied as it happens.
+    #: The stream is up: every change is applied as it happens. Also of flags that the program itself has given.
     LIVE = "live"
     #: No stream is up, but the last poll succeeded.
     POLLING = "polling"

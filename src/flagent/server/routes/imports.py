@@ -17,7 +17,7 @@ from ...core.edits import Edit
 from ...core.import_plan import ImportPlan, plan_import
 from ...core.openflagr import is_openflagr, read_openflagr
 from ...errors import DecodeError, InvalidFlag
-from ..document_text import format_json, format_yaml, parse_json, parse_yaml
+from ...wire.document_text import format_json, format_yaml, parse_json, parse_yaml
 from ..editor import State
 from ..sqlite_export import sqlite_export
 from . import answers

@@ -9,7 +9,7 @@ from hypothesis import given
 from flagent.core.documents import export_document
 from flagent.core.model import Flag
 from flagent.errors import DecodeError
-from flagent.server.document_text import MAX_DEPTH, format_json, format_yaml, parse_json, parse_yaml
+from flagent.wire.document_text import MAX_DEPTH, format_json, format_yaml, parse_json, parse_yaml
 
 
 @given(JSON)

@@ -1,0 +1,100 @@
+"""Where a manager's flags come from: a server, a file, or the program itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ..core.changes import Snapshot
+from ..errors import ConfigurationError
+from .api import AsyncFlagentClient, FlagentClient
+from .config import ClientSettings, OfflineConfig
+from .stated import snapshot_of
+
+#: What a manager takes: a URL (`http`, `https` or `file`), a client, a file, or flags.
+Where = FlagentClient | AsyncFlagentClient | str | Path | Mapping[str, Any]
+
+#: Seconds between looks at a file.
+_LOOKS = 1.0
+
+
+@dataclass(frozen=True)
+class FlagFile:
+    """Flags in a file.
+
+    Attributes:
+        path: where it is.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return str(self.path)
+
+
+@dataclass(frozen=True, eq=False)
+class GivenFlags:
+    """Flags that the program has: they are never out of date.
+
+    Attributes:
+        snapshot: the flags.
+    """
+
+    snapshot: Snapshot
+
+    @property
+    def name(self) -> str:
+        """What they are called in messages."""
+        return "flags in memory"
+
+
+Target = ClientSettings | FlagFile | GivenFlags
+
+
+def target_of(where: Any) -> Target:
+    """Return where flags come from; `where` is one of `Where`.
+
+    Raises:
+        ConfigurationError: it is no usable URL, path, or set of flags.
+    """
+    if isinstance(where, FlagentClient | AsyncFlagentClient):
+        return where.settings
+    if isinstance(where, Path):
+        return FlagFile(where)
+    if isinstance(where, Mapping):
+        return GivenFlags(snapshot_of(where))
+    if isinstance(where, str) and is_file(where):
+        return FlagFile(_path_of(where.strip()))
+    return ClientSettings(root=where)
+
+
+def is_file(url: str) -> bool:
+    """Return whether a URL is that of a file."""
+    return url.strip().lower().startswith("file:")
+
+
+def is_given(target: Target) -> bool:
+    """Return whether the flags are the program's own, which can't be out of date."""
+    return isinstance(target, GivenFlags)
+
+
+def fitted(config: OfflineConfig, target: Target) -> OfflineConfig:
+    """Return the configuration that makes sense for where the flags come from."""
+    if isinstance(target, FlagFile):
+        # The file is on a disk already, and looking at it costs nothing.
+        config = replace(config, enable_persistence=False, refresh_interval=min(config.refresh_interval, _LOOKS))
+    if isinstance(target, GivenFlags):
+        config = replace(config, enable_persistence=False, on_demand=True)
+    return replace(config, auto_refresh=False) if config.on_demand else config
+
+
+def _path_of(url: str) -> Path:
+    parts = urlsplit(url)
+    if parts.netloc not in ("", "localhost") or not parts.path or parts.query or parts.fragment:
+        raise ConfigurationError(f"base_url: {url!r} is no URL of a file; file:///folder/flags.json is one")
+    return Path(unquote(parts.path))
