@@ -24,12 +24,12 @@ def names_in(folder: Path) -> set[str]:
     return {path.stem for path in folder.glob("[!_]*") if path.suffix == ".py" or (path / "__init__.py").exists()}
 
 
-@pytest.mark.parametrize("package", ["core", "wire", "client", "server", "cli"])
+@pytest.mark.parametrize("package", ["core", "wire", "client", "server", "cli", "testing"])
 def test_architecture_names_every_module_and_folder_of_the_package(package: str) -> None:
     assert names_in(SOURCE / package) - documented(package) == set()
 
 
-@pytest.mark.parametrize("package", ["core", "wire", "client", "server", "cli"])
+@pytest.mark.parametrize("package", ["core", "wire", "client", "server", "cli", "testing"])
 def test_architecture_names_nothing_that_is_not_there(package: str) -> None:
     folders = [path for path in (SOURCE / package).iterdir() if path.is_dir()]
     inside = {name for folder in folders for name in names_in(folder)}

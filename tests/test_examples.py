@@ -84,3 +84,12 @@ def test_server_that_is_not_there_is_said_in_one_line(name: str) -> None:
 def feature(url: str) -> object:
     with urllib.request.urlopen(url, timeout=10) as answer:
         return json.load(answer)
+
+
+def test_project_with_tests_passes_them_without_a_server() -> None:
+    code, output, errors = command(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLES / "shop")]
+    )
+
+    assert (code, errors) == (0, "")
+    assert "6 passed" in output

@@ -42,7 +42,7 @@ def demo(seconds: float | None, as_json: bool, port: int) -> None:
     with 1 if a change was missed.
     """
     with server_extra():
-        from .local_server import LOCALHOST, LocalServer
+        from ..server.local import LOCALHOST, LocalServer
 
     # Whoever follows a demonstration need not be warned that it is open to everybody on this machine.
     logging.getLogger("flagent").setLevel(logging.ERROR)

@@ -102,6 +102,12 @@ class OnDemand:
         finally:
             self._lock.release()
 
+    def __del__(self) -> None:
+        # Nothing runs, so there is nothing to warn of; but the loop has descriptors.
+        loop: asyncio.AbstractEventLoop | None = getattr(self, "_loop", None)
+        if loop is not None and self._pid == os.getpid():
+            loop.close()
+
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         if self._loop is None:
             load_library()

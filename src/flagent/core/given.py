@@ -43,13 +43,13 @@ def flag_of(key: str, value: Any, flag_id: int | None = None) -> Flag:
         if value.key != key:
             raise ConfigurationError(f"flag {key!r}: the flag that is given for it has the key {value.key!r}")
         return value
-    number = flag_id or _id_of(key, ())
-    variant_key, attachment = _variant(value)
     try:
-        check_key(key)
+        check_key(_checked(key))
+        variant_key, attachment = _variant(value)
         check_attachment(attachment)
     except InvalidFlag as exc:
         raise ConfigurationError(f"flag {key!r}: {exc}") from exc
+    number = flag_id or _id_of(key, ())
     if value is None or value is False:
         return Flag(id=number, key=key)
     return Flag(
@@ -106,7 +106,7 @@ def _plain(value: Any) -> Any:
     try:
         return msgspec.to_builtins(value)
     except (TypeError, ValueError, msgspec.MsgspecError) as exc:
-        raise ConfigurationError(f"a value of type {type(value).__name__} is none of JSON: {exc}") from exc
+        raise InvalidFlag(f"a value of type {type(value).__name__} is none of JSON: {exc}") from exc
 
 
 def _ids(keys: Iterable[str]) -> dict[str, int]:

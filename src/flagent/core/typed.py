@@ -2,7 +2,8 @@
 
 A variant says what it means with the member `value` of its attachment. One without such a member
 means what its key spells: `on` and `off`, `42`, `blue`. What does not fit the type is no value at all,
-and never cut to size: 3.5 is no integer, and `"3"` in an attachment is no number.
+and never cut to size: 3.5 is no integer, and `"3"` in an attachment is no number. A result without a variant stands
+for nothing, unless it says `value` all the same: tests make such results, for a flag that is off by all means.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def float_of(result: EvalResult) -> float | _Missing:
 
 def json_of(result: EvalResult) -> Any | _Missing:
     """Return the JSON that a result stands for: `value`, or else the whole attachment."""
-    if result.variant_key is None or result.variant_attachment is None:
+    if result.variant_attachment is None:
         return MISSING
     return result.variant_attachment.get("value", result.variant_attachment)
 
@@ -62,12 +63,10 @@ def json_of(result: EvalResult) -> Any | _Missing:
 def _value(
     result: EvalResult, member: Callable[[Any], _T | _Missing], key: Callable[[str], _T | _Missing]
 ) -> _T | _Missing:
-    if result.variant_key is None:
-        return MISSING
     attachment = result.variant_attachment
     if attachment is not None and "value" in attachment:
         return member(attachment["value"])
-    return key(result.variant_key)
+    return MISSING if result.variant_key is None else key(result.variant_key)
 
 
 def _as_bool(value: Any) -> bool | _Missing:

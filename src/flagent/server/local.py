@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Self
 
 from ..errors import ConfigurationError
-from ..server.run import Server, bind
-from ..server.settings import Settings
+from .run import Server, bind
+from .settings import Settings
 
 LOCALHOST = "127.0.0.1"
 #: Seconds; a start takes a tenth of one, an end at most as long as the requests in progress.
@@ -34,7 +34,7 @@ class LocalServer:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            folder = stack.enter_context(TemporaryDirectory(prefix="flagent-demo-"))
+            folder = stack.enter_context(TemporaryDirectory(prefix="flagent-"))
             try:
                 listening = stack.enter_context(bind(LOCALHOST, self._port))
             except ConfigurationError:
@@ -52,7 +52,7 @@ class LocalServer:
                         raise
                     ready.set_exception(exc)
 
-            thread = threading.Thread(target=run, name="flagent-demo-server", daemon=True)
+            thread = threading.Thread(target=run, name="flagent local server", daemon=True)
             thread.start()
             stack.callback(thread.join, _LIMIT)
             stack.callback(server.stop)
