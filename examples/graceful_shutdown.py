@@ -17,8 +17,12 @@ url = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("FLAGENT_URL", "http:
 
 def main() -> None:
     stop = threading.Event()
+
+    def end(_number: int, _frame: object) -> None:
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
 
     with OfflineManager(FlagentClient(f"{url}/api/v1")) as manager:  # leaving the block stops stream and threads
         manager.bootstrap()

@@ -38,9 +38,13 @@ def main() -> None:
     manager.enable_realtime_updates(url)
 
     server = ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "8080"))), CheckFeature)
-    for number in (signal.SIGINT, signal.SIGTERM):
+
+    def end(_number: int, _frame: object) -> None:
         # shutdown() waits for serve_forever(), which runs in this thread: another one has to call it.
-        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+        threading.Thread(target=server.shutdown).start()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     print(f"Listening at http://127.0.0.1:{server.server_port}/feature", flush=True)
     server.serve_forever()
 

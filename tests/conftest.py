@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from live import LiveServer
 from postgres import Cluster, found_or_started
+from secret_watch import watch
 
 from flagent.server.settings import Settings
 
@@ -19,6 +20,18 @@ from flagent.server.settings import Settings
 def own_storage(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what SDKs keep on disk be of this test alone: another test's server may have had the same port."""
     monkeypatch.setenv("FLAGENT_STORAGE_DIR", str(tmp_path_factory.mktemp("storage")))
+
+
+def pytest_configure() -> None:
+    watch.attach()
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_in_logs() -> Iterator[None]:
+    """Fail every test in which a key gets into a log, at any level."""
+    watch.taken()
+    yield
+    assert watch.taken() == []
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from secret_watch import check_output
+
 FLAGENT = [sys.executable, "-m", "flagent"]
 _LIMIT = 30.0
 
@@ -26,6 +28,7 @@ def command(
     )
     errors = done.stderr.decode()
     assert "Traceback" not in errors, errors
+    check_output(errors)
     return done.returncode, done.stdout.decode(), errors
 
 
