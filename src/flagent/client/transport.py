@@ -258,6 +258,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def _make_client(settings: ClientSettings) -> httpx2.AsyncClient:
+    # Also what it imports late: the event loop would wait for that.
+    load_library()
     import httpx2
 
     if settings.http_client is not None:
