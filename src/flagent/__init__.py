@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from .client import TLS as TLS
     from .client import AsyncFlagentClient as AsyncFlagentClient
     from .client import AsyncManager as AsyncManager
     from .client import AsyncOfflineManager as AsyncOfflineManager
@@ -72,7 +73,8 @@ if TYPE_CHECKING:
 _NAMES = {
     "client": "AsyncFlagentClient AsyncManager AsyncOfflineManager AsyncSSEClient AsyncSnapshots ConnectionState "
     "EvalRequest Filter FlagChange FlagentClient Manager ManagerConfig ManagerStatus OfflineConfig OfflineManager "
-    "Registration SSEClient SSEConfig Snapshots Source StaleListener State Status ValueChange connect connect_async",
+    "Registration SSEClient SSEConfig Snapshots Source StaleListener State Status TLS ValueChange "
+    "connect connect_async",
     "core.changes": "EventType Snapshot",
     "core.explain": "ConstraintTrace Explanation Range SegmentTrace",
     "core.model": "Constraint Distribution Entity Flag Segment Tag Variant",

@@ -62,7 +62,8 @@ class TransportError(FlagentError):
     """No usable answer came: DNS, connection, TLS, timeout, or the connection broke.
 
     Attributes:
-        kind: one of `dns`, `refused`, `timeout`, `tls`, `network`, `protocol`.
+        kind: one of `dns`, `refused`, `timeout`, `tls`, `proxy`, `proxy_auth`, `network`, `protocol`; also `file`,
+            of flags in a file, and `goodbye` and `incompatible`, of a stream.
     """
 
     def __init__(self, message: str, *, kind: str = "network") -> None:

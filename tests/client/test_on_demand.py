@@ -142,7 +142,8 @@ def test_ctrl_c_ends_a_call_and_the_next_one_works(raw_server: StartRaw, manager
         if not hangs:
             connection.answer(document(1, "new_feature"))
             return
-        os.kill(os.getpid(), signal.SIGINT)
+        # To the very thread: the kernel may give a signal of the process to another one.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
         connection.hang()
 
     manager = manager_of(raw_server(answer).url, on_demand=True)

@@ -14,8 +14,10 @@ from .snapshots import AsyncSnapshots, Snapshots
 from .sse_client import AsyncSSEClient, SSEClient
 from .staleness import StaleListener
 from .status import ConnectionState, ManagerStatus, Source, State, Status
+from .tls import TLS
 
 __all__ = [
+    "TLS",
     "AsyncFlagentClient",
     "AsyncManager",
     "AsyncOfflineManager",

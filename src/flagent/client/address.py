@@ -39,3 +39,21 @@ def root_of(base_url: Any) -> str:
         raise ConfigurationError(f"base_url: {text!r} contains white space")
     path = parts.path.rstrip("/").removesuffix(API).rstrip("/")
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def check_proxy(url: Any) -> None:
+    """Refuse what is no URL of a proxy.
+
+    Raises:
+        ConfigurationError: it is none; the message does not show it, since it may have a password.
+    """
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url) if isinstance(url, str) else None
+        usable = parts is not None and parts.scheme in ("http", "https", "socks5", "socks5h") and bool(parts.hostname)
+        _ = parts.port if parts is not None else None  # raises when it is no number
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError("proxy: it must be a URL such as http://user:password@proxy:3128")

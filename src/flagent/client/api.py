@@ -17,6 +17,7 @@ from .api_keys import ApiKey
 from .call import Call
 from .config import ClientSettings, HTTPClientFactory
 from .loop_thread import LoopThread
+from .tls import TLS
 from .transport import Answer, Transport
 
 _P = ParamSpec("_P")
@@ -54,7 +55,9 @@ class FlagentClient:
         api_key: sent as `Authorization: Bearer <key>`; a path is the file that has it, a function returns it, and
             both are asked again when the server refuses the key.
         timeout: how many seconds one call may take.
-        http_client: makes the HTTP client, for certificates or proxies of one's own:
+        tls: certificates to trust and to show; None trusts those of the system.
+        proxy: URL of the proxy; None for what the environment says (`HTTPS_PROXY`, `NO_PROXY`, …).
+        http_client: makes the HTTP client, for what these can't say:
             `lambda: httpx2.AsyncClient(verify=context)`.
 
     Attributes:
@@ -70,9 +73,13 @@ class FlagentClient:
         api_key: ApiKey | None = None,
         *,
         timeout: float = 10.0,
+        tls: TLS | None = None,
+        proxy: str | None = None,
         http_client: HTTPClientFactory | None = None,
     ) -> None:
-        self.settings = ClientSettings(root=base_url, api_key=api_key, timeout=timeout, http_client=http_client)
+        self.settings = ClientSettings(
+            root=base_url, api_key=api_key, timeout=timeout, tls=tls, proxy=proxy, http_client=http_client
+        )
         self._transport = Transport(self.settings)
         self._thread = LoopThread(f"flagent client of {self.settings.root}", self._begin_anew)
 
@@ -141,7 +148,9 @@ class AsyncFlagentClient:
         api_key: sent as `Authorization: Bearer <key>`; a path is the file that has it, a function returns it, and
             both are asked again when the server refuses the key.
         timeout: how many seconds one call may take.
-        http_client: makes the HTTP client, for certificates or proxies of one's own.
+        tls: certificates to trust and to show; None trusts those of the system.
+        proxy: URL of the proxy; None for what the environment says (`HTTPS_PROXY`, `NO_PROXY`, …).
+        http_client: makes the HTTP client, for what these can't say.
 
     Attributes:
         settings: the arguments, checked.
@@ -156,9 +165,13 @@ class AsyncFlagentClient:
         api_key: ApiKey | None = None,
         *,
         timeout: float = 10.0,
+        tls: TLS | None = None,
+        proxy: str | None = None,
         http_client: HTTPClientFactory | None = None,
     ) -> None:
-        self.settings = ClientSettings(root=base_url, api_key=api_key, timeout=timeout, http_client=http_client)
+        self.settings = ClientSettings(
+            root=base_url, api_key=api_key, timeout=timeout, tls=tls, proxy=proxy, http_client=http_client
+        )
         self._transport = Transport(self.settings)
         self._closed = False
 

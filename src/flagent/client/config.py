@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
-from .address import root_of
+from .address import check_proxy, root_of
 from .api_keys import ApiKey, check_key
 from .selection import Filter
+from .tls import TLS
 
 if TYPE_CHECKING:
     import httpx2
@@ -34,8 +35,10 @@ class ClientSettings:
         api_key: sent as `Authorization: Bearer <key>`; None sends nothing. A path is the file that has it, a function
             returns it; both are asked again when the server refuses the key (401). Never shown.
         timeout: most that one call may take.
-        http_client: makes the HTTP client, for certificates or proxies of one's own; None makes one with
-            httpx2's defaults, which obey the proxy variables of the environment.
+        tls: certificates; None trusts those of the system.
+        proxy: URL of the proxy for everything, such as `http://user:password@proxy:3128`; None obeys the variables
+            `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`. Never shown.
+        http_client: makes the HTTP client, for everything else; None makes one as above.
 
     Raises:
         ConfigurationError: a value can't be used.
@@ -44,12 +47,19 @@ class ClientSettings:
     root: str
     api_key: ApiKey | None = field(default=None, repr=False)
     timeout: float = 10.0
+    tls: TLS | None = None
+    proxy: str | None = field(default=None, repr=False)
     http_client: HTTPClientFactory | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", root_of(self.root))
         _check_number(self, "timeout", above=0.0)
         check_key(self.api_key)
+        if self.tls is not None and not isinstance(self.tls, TLS):
+            raise ConfigurationError(f"tls: a flagent.TLS is needed, not {self.tls!r}")
+        check_proxy(self.proxy)
+        if self.http_client is not None and (self.tls is not None or self.proxy is not None):
+            raise ConfigurationError("http_client: whoever makes it decides about tls and proxy; give them there")
         if self.http_client is not None and not callable(self.http_client):
             # One client can't serve several event loops, nor a process and its forked child.
             raise ConfigurationError(

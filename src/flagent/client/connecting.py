@@ -16,6 +16,7 @@ from .async_offline import AsyncOfflineManager
 from .config import OfflineConfig
 from .offline import OfflineManager
 from .targets import Where, is_file
+from .tls import TLS
 
 _log = logging.getLogger("flagent.client")
 
@@ -24,6 +25,8 @@ def connect(
     base_url: str | Path | Mapping[str, Any] | None = None,
     *,
     api_key: ApiKey | None = None,
+    tls: TLS | None = None,
+    proxy: str | None = None,
     config: OfflineConfig | None = None,
     flag_keys: Iterable[str] | None = None,
     flag_ids: Iterable[int] | None = None,
@@ -40,6 +43,8 @@ def connect(
         api_key: sent as `Authorization: Bearer <key>`; a path is the file that has it, a function returns it, and
             both are asked again when the server refuses the key. None for the variable `FLAGENT_API_KEY`, or for
             the file that `FLAGENT_API_KEY_FILE` names.
+        tls: certificates to trust and to show; None trusts those of the system.
+        proxy: URL of the proxy; None for what the environment says (`HTTPS_PROXY`, `NO_PROXY`, …).
         config: how to keep the flags fresh.
         flag_keys: follow only flags with one of these keys; None for all.
         flag_ids: follow only flags with one of these ids; None for all.
@@ -51,7 +56,7 @@ def connect(
         FlagentError: the flags could not be loaded.
     """
     started = time.monotonic()
-    manager = OfflineManager(_where(base_url, api_key), config)
+    manager = OfflineManager(_where(base_url, api_key, tls, proxy), config)
     try:
         manager.bootstrap(timeout=timeout)
         if config is not None and config.on_demand:
@@ -70,6 +75,8 @@ async def connect_async(
     base_url: str | Path | Mapping[str, Any] | None = None,
     *,
     api_key: ApiKey | None = None,
+    tls: TLS | None = None,
+    proxy: str | None = None,
     config: OfflineConfig | None = None,
     flag_keys: Iterable[str] | None = None,
     flag_ids: Iterable[int] | None = None,
@@ -77,7 +84,7 @@ async def connect_async(
 ) -> AsyncOfflineManager:
     """Return a manager for asyncio that has loaded all flags and follows every change; like `connect`."""
     started = time.monotonic()
-    manager = AsyncOfflineManager(_where(base_url, api_key), config)
+    manager = AsyncOfflineManager(_where(base_url, api_key, tls, proxy), config)
     try:
         await manager.bootstrap(timeout=timeout)
         if config is not None and config.on_demand:
@@ -92,7 +99,9 @@ async def connect_async(
     return manager
 
 
-def _where(base_url: str | Path | Mapping[str, Any] | None, api_key: ApiKey | None) -> Where:
+def _where(
+    base_url: str | Path | Mapping[str, Any] | None, api_key: ApiKey | None, tls: TLS | None, proxy: str | None
+) -> Where:
     """Return where the flags are, and the key for it, from the environment where the program does not say."""
     if isinstance(base_url, Path | Mapping):
         return base_url
@@ -105,7 +114,7 @@ def _where(base_url: str | Path | Mapping[str, Any] | None, api_key: ApiKey | No
         api_key = os.environ["FLAGENT_API_KEY"]
     elif api_key is None and os.environ.get("FLAGENT_API_KEY_FILE"):
         api_key = Path(os.environ["FLAGENT_API_KEY_FILE"])
-    return FlagentClient(url, api_key)
+    return FlagentClient(url, api_key, tls=tls, proxy=proxy)
 
 
 def _left(started: float, timeout: float) -> float:

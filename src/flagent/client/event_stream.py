@@ -10,9 +10,8 @@ from ..core.changes import Change, Cursor, Delta
 from ..errors import FlagentError, StreamBroken
 from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed
-from .api_keys import ApiKey
 from .buffer import Buffer
-from .config import ClientSettings, HTTPClientFactory, SSEConfig, show_debug_logs
+from .config import ClientSettings, SSEConfig, show_debug_logs
 from .follow import Follower, Persistence
 from .plan import Subscription
 from .status import ConnectionState
@@ -89,10 +88,8 @@ class EventStream:
 class StreamClient:
     """What both clients know of their stream."""
 
-    def __init__(
-        self, base_url: str, config: SSEConfig | None, http_client: HTTPClientFactory | None, api_key: ApiKey | None
-    ) -> None:
-        self._settings = ClientSettings(root=base_url, api_key=api_key, http_client=http_client)
+    def __init__(self, settings: ClientSettings, config: SSEConfig | None) -> None:
+        self._settings = settings
         self._config = config or SSEConfig()
         if self._config.enable_debug_logging:
             show_debug_logs()

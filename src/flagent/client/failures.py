@@ -30,6 +30,10 @@ def transport_error(what: str, exc: Exception, timeout: float | None = None) -> 
     for kind, found in _known(exc):
         return TransportError(f"{what}: {_SENTENCES[kind]}{_detail(found)}", kind=kind)
     name = type(exc).__name__
+    if name == "ProxyError":
+        # A refusal of a CONNECT is a text that begins with its status.
+        kind = "proxy_auth" if str(exc).startswith("407") else "proxy"
+        return TransportError(f"{what}: {_SENTENCES[kind]}{_detail(exc)}", kind=kind)
     if isinstance(exc, TimeoutError) or name.endswith("Timeout"):
         limit = "" if timeout is None else f" within {timeout:g} s"
         return TransportError(f"{what}: no answer{limit}", kind="timeout")
@@ -41,9 +45,16 @@ _SENTENCES = {
     "dns": "the host name can't be resolved",
     "tls": "TLS failed",
     "refused": "the connection was refused",
+    "proxy": "the proxy does not let it through",
+    "proxy_auth": "the proxy wants a user name and a password, or others",
     "protocol": "the answer is no proper HTTP",
     "network": "the connection broke",
 }
+
+
+def is_tls(exc: BaseException) -> bool:
+    """Return whether TLS failed."""
+    return any(isinstance(cause, ssl.SSLError) for cause in _causes(exc, 0))
 
 
 def _known(exc: BaseException) -> Iterator[tuple[str, BaseException]]:

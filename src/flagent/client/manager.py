@@ -61,7 +61,12 @@ class Manager:
         config = config or ManagerConfig()
         settings = settings_of(client, config)
         self._client = FlagentClient(
-            settings.root, settings.api_key, timeout=settings.timeout, http_client=settings.http_client
+            settings.root,
+            settings.api_key,
+            timeout=settings.timeout,
+            tls=settings.tls,
+            proxy=settings.proxy,
+            http_client=settings.http_client,
         )
         self._asking = Asking(config, clock)
 

@@ -9,8 +9,8 @@ import random
 import time
 from collections.abc import Callable
 
-from ..errors import FlagentError, HTTPStatusError, Refused
-from ..wire.backoff import Backoff
+from ..errors import FlagentError, HTTPStatusError
+from ..wire.backoff import Backoff, is_hopeless
 from .config import OfflineConfig
 from .follow import Follower
 from .refresh import Refresher
@@ -106,7 +106,7 @@ class Poller:
         except FlagentError as exc:
             asked = exc.retry_after if isinstance(exc, HTTPStatusError) else None
             failed_at = time.monotonic()
-            delay = self._backoff.next_delay(failed_at, slow=isinstance(exc, Refused), asked=asked)
+            delay = self._backoff.next_delay(failed_at, slow=is_hopeless(exc), asked=asked)
             self._retry_at = failed_at + delay
             level = logging.WARNING if self._backoff.failures == 1 else logging.DEBUG
             _log.log(level, "no snapshot: %s; next try in %.1f s", exc, delay)

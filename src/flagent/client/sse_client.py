@@ -18,9 +18,10 @@ from ..errors import Closed
 from ..wire.codec import FlagEvent
 from .api_keys import ApiKey
 from .buffer import Buffer
-from .config import HTTPClientFactory, SSEConfig
+from .config import ClientSettings, HTTPClientFactory, SSEConfig
 from .event_stream import EventStream, StreamClient
 from .loop_thread import STOP_TIMEOUT, LoopThread
+from .tls import TLS
 
 
 class SSEClient(StreamClient):
@@ -36,10 +37,12 @@ class SSEClient(StreamClient):
     Args:
         base_url: URL of the server, with or without `/api/v1`.
         config: how to behave.
-        http_client: makes the HTTP client, for certificates or proxies of one's own:
+        http_client: makes the HTTP client, for what the other arguments can't say:
             `lambda: httpx2.AsyncClient(verify=context)`.
         api_key: sent as `Authorization: Bearer <key>`; a path is the file that has it, a function returns it, and
             both are asked again when the server refuses the key.
+        tls: certificates to trust and to show; None trusts those of the system.
+        proxy: URL of the proxy; None for what the environment says (`HTTPS_PROXY`, `NO_PROXY`, …).
 
     Raises:
         ConfigurationError: an argument can't be used.
@@ -52,8 +55,11 @@ class SSEClient(StreamClient):
         http_client: HTTPClientFactory | None = None,
         *,
         api_key: ApiKey | None = None,
+        tls: TLS | None = None,
+        proxy: str | None = None,
     ) -> None:
-        super().__init__(base_url, config, http_client, api_key)
+        settings = ClientSettings(root=base_url, api_key=api_key, tls=tls, proxy=proxy, http_client=http_client)
+        super().__init__(settings, config)
         self._thread: LoopThread | None = None
         self._news = threading.Condition()
 
@@ -146,10 +152,12 @@ class AsyncSSEClient(StreamClient):
     Args:
         base_url: URL of the server, with or without `/api/v1`.
         config: how to behave.
-        http_client: makes the HTTP client, for certificates or proxies of one's own:
+        http_client: makes the HTTP client, for what the other arguments can't say:
             `lambda: httpx2.AsyncClient(verify=context)`.
         api_key: sent as `Authorization: Bearer <key>`; a path is the file that has it, a function returns it, and
             both are asked again when the server refuses the key.
+        tls: certificates to trust and to show; None trusts those of the system.
+        proxy: URL of the proxy; None for what the environment says (`HTTPS_PROXY`, `NO_PROXY`, …).
 
     Raises:
         ConfigurationError: an argument can't be used.
@@ -162,8 +170,11 @@ class AsyncSSEClient(StreamClient):
         http_client: HTTPClientFactory | None = None,
         *,
         api_key: ApiKey | None = None,
+        tls: TLS | None = None,
+        proxy: str | None = None,
     ) -> None:
-        super().__init__(base_url, config, http_client, api_key)
+        settings = ClientSettings(root=base_url, api_key=api_key, tls=tls, proxy=proxy, http_client=http_client)
+        super().__init__(settings, config)
         self._news = asyncio.Event()
 
     async def connect(

@@ -22,7 +22,7 @@ from ..wire.backoff import parse_retry_after
 from .api_keys import KeySource
 from .config import ClientSettings
 from .daemons import in_daemon_thread
-from .failures import transport_error
+from .failures import is_tls, transport_error
 from .forks import after_in_child
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class Transport:
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
         self._client: httpx2.AsyncClient | None = None
+        self._retired: list[httpx2.AsyncClient] = []
         self._making = asyncio.Lock()
         self._key = KeySource(settings.api_key)
         self._streams: set[Stream] = set()
@@ -157,9 +158,11 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        clients = [*self._retired, self._client]
+        self._retired, self._client = [], None
+        for client in clients:
+            if client is not None:
+                await client.aclose()
 
     def let_go(self) -> None:
         """Give up the sockets that a forked child has from its parent, without a word on them.
@@ -174,11 +177,27 @@ class Transport:
                 os.dup2(null, descriptor, inheritable=False)
         os.close(null)
 
+    async def _forget_certificates(self) -> None:
+        """Read them anew for the next connection: they may be replaced by then."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        if self._streams:
+            # It has a connection that works.
+            self._retired.append(client)
+        else:
+            await client.aclose()
+
     async def _open(
         self, method: str, url: str, query: Query, headers: Mapping[str, str] | None, content: bytes | None
     ) -> httpx2.Response:
         key = await self._key.current()
-        response = await self._sent(method, url, query, self._headers(headers, content, key), content)
+        try:
+            response = await self._sent(method, url, query, self._headers(headers, content, key), content)
+        except Exception as exc:
+            if is_tls(exc):
+                await self._forget_certificates()
+            raise
         if response.status_code == _UNAUTHORIZED and await self._key.replaced(key):
             # The key was replaced by another one, which its source has by now.
             await response.aclose()
@@ -267,10 +286,17 @@ def _make_client(settings: ClientSettings) -> httpx2.AsyncClient:
         if not isinstance(made, httpx2.AsyncClient):
             raise ConfigurationError(f"http_client: it made a {type(made).__name__}, not an httpx2.AsyncClient")
         return made
+    verify = True if settings.tls is None else settings.tls.context()
+    if settings.proxy is not None:
+        try:
+            return httpx2.AsyncClient(verify=verify, proxy=settings.proxy)
+        except (ValueError, ImportError) as exc:
+            # Not what the library says: it may show the password.
+            raise ConfigurationError(f"proxy: it can't be used ({type(exc).__name__})") from None
     try:
-        return httpx2.AsyncClient()
+        return httpx2.AsyncClient(verify=verify)
     except (ValueError, ImportError) as exc:
-        raise ConfigurationError(f"the proxy variables of the environment can't be used: {exc}") from exc
+        raise ConfigurationError(f"the proxy variables of the environment can't be used: {type(exc).__name__}") from exc
 
 
 @contextmanager

@@ -79,6 +79,11 @@ class Connection(HttpToolsProtocol):
 class SocketConnection(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, which takes a handshake that the application refused for one that it forgot."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # At this level the library logs every header, and keys are in some of them.
+        self.conn.debug = False
+
     async def send(self, message: Any) -> None:
         """Send a message."""
         await super().send(message)

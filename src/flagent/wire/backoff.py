@@ -12,8 +12,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from ..errors import Refused, TransportError
+
 #: Statuses that only a change of key, address or configuration cures: asked again seldom, but for ever.
-SLOW_STATUSES = frozenset({204, 401, 403, 404, 405, 410})
+SLOW_STATUSES = frozenset({204, 401, 403, 404, 405, 407, 410})
+#: Kinds of `TransportError` of which the same is true.
+_SLOW_KINDS = frozenset({"incompatible", "proxy_auth"})
 
 #: Seconds between tries in the slow regime: the shortest wait, and the longest.
 SLOW_BASE = 60.0
@@ -24,6 +28,11 @@ MIN_ASKED = 0.05
 MAX_ASKED = 300.0
 
 _MAX_DOUBLINGS = 20
+
+
+def is_hopeless(error: Exception | None) -> bool:
+    """Return whether only a change of key, address or configuration helps."""
+    return isinstance(error, Refused) or (isinstance(error, TransportError) and error.kind in _SLOW_KINDS)
 
 
 class Backoff:

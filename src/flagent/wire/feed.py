@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..core.changes import Cursor
-from ..errors import DecodeError, FlagentError, HTTPStatusError, Refused, StreamBroken, TransportError
+from ..errors import DecodeError, FlagentError, HTTPStatusError, Refused, StreamBroken
 from . import sse
-from .backoff import MAX_ASKED, SLOW_STATUSES, Backoff
+from .backoff import MAX_ASKED, SLOW_STATUSES, Backoff, is_hopeless
 from .events import PROTOCOL, Connected, Goodbye, Message, decode_event
 from .readers import EventReader, Reader, SnapshotReader, is_known
 from .updates import Checkpoint, NeedSnapshot, Update
@@ -220,9 +220,8 @@ class Feed:
         else:
             asked = error.retry_after if isinstance(error, HTTPStatusError) else None
         retry_ms, self._parser.retry_ms = self._parser.retry_ms, None
-        hopeless = isinstance(error, Refused) or (isinstance(error, TransportError) and error.kind == "incompatible")
         return self._backoff.next_delay(
-            now, slow=hopeless, asked=asked, base_delay=None if retry_ms is None else retry_ms / 1000
+            now, slow=is_hopeless(error), asked=asked, base_delay=None if retry_ms is None else retry_ms / 1000
         )
 
     def _proceed(self) -> list[Update]:
