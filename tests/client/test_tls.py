@@ -137,16 +137,20 @@ def test_certificate_that_has_expired_is_named(
     assert (error.kind, "expired" in str(error)) == ("tls", True)
 
 
-def test_handshake_that_stalls_ends_with_a_timeout(ca: Path, manager_of: ManagerOf) -> None:
+def test_handshake_that_stalls_ends_with_a_timeout(
+    ca: Path, manager_of: ManagerOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flagent.client.transport.CONNECT_TIMEOUT", 0.3)
+
     class Silent(Front):
         async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read()
             await asyncio.Event().wait()
 
     with Silent() as front:
-        manager = manager_of(FlagentClient(f"https://localhost:{front.port}", tls=TLS(ca=ca)))
+        manager = manager_of(FlagentClient(f"https://localhost:{front.port}", tls=TLS(ca=ca)), auto_refresh=False)
         with pytest.raises(TransportError) as failure:
-            manager.bootstrap(timeout=0.3)
+            manager.bootstrap(timeout=5)
 
     assert failure.value.kind == "timeout"
 
