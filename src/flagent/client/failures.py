@@ -54,11 +54,14 @@ _SENTENCES = {
 
 def is_tls(exc: BaseException) -> bool:
     """Return whether TLS failed."""
-    return any(isinstance(cause, ssl.SSLError) for cause in _causes(exc, 0))
+    return any(kind == "tls" for kind, _ in _known(exc))
 
 
 def _known(exc: BaseException) -> Iterator[tuple[str, BaseException]]:
     for cause in _causes(exc, 0):
+        if isinstance(cause, ssl.SSLWantReadError | ssl.SSLWantWriteError):
+            # No failure: a handshake was waiting for more, which is all that went on.
+            continue
         for type_, kind in _KINDS:
             if isinstance(cause, type_):
                 yield kind, cause
