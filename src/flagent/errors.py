@@ -63,7 +63,8 @@ class TransportError(FlagentError):
 
     Attributes:
         kind: one of `dns`, `refused`, `timeout`, `tls`, `proxy`, `proxy_auth`, `network`, `protocol`; also `file`,
-            of flags in a file, and `goodbye` and `incompatible`, of a stream.
+            of flags in a file, and `goodbye`, `incompatible` and `buffered`, of a stream (which was accepted but does
+            not begin, as behind a proxy that holds it back).
     """
 
     def __init__(self, message: str, *, kind: str = "network") -> None:

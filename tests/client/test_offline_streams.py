@@ -11,12 +11,7 @@ from raw_server import Connection, Request
 from sdk_parts import CONNECTED, ManagerOf, StartRaw, document, keys_of
 from waiting import LIMIT, until
 
-from flagent import (
-    Flag,
-    HTTPStatusError,
-    State,
-    StreamBroken,
-)
+from flagent import Flag, HTTPStatusError, State, StreamBroken, TransportError
 from flagent.core.changes import Snapshot, digest_text
 
 
@@ -252,7 +247,7 @@ def test_poll_does_not_disturb_the_stream(raw_server: StartRaw, manager_of: Mana
 def test_plain_flagent_server_is_refreshed_at_each_event_and_once_more_later(
     raw_server: StartRaw, manager_of: ManagerOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flagent.client.receiver._CACHE_AGE", 0.2)
+    monkeypatch.setattr("flagent.client.plain.CACHE_AGE", 0.2)
     keys = ["a"]
     stream: list[Connection] = []
 
@@ -281,3 +276,34 @@ def test_plain_flagent_server_is_refreshed_at_each_event_and_once_more_later(
     until(lambda: keys_of(manager) == {"a", "b", "c"})
 
     assert sum(request.is_export for request in server.requests) == 4
+
+
+def test_stream_that_a_proxy_holds_back_is_called_so_and_polling_helps_out(
+    raw_server: StartRaw, manager_of: ManagerOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flagent.wire.feed.HELLO_TIMEOUT", 0.1)
+    keys, holds = ["a"], True
+
+    def answer(request: Request, connection: Connection) -> None:
+        if request.is_export:
+            connection.answer(document(len(keys), *keys))
+        elif holds:
+            connection.begin_stream()
+            connection.hang()
+        else:
+            connection.begin_stream(("connected", {**CONNECTED, "revision": f"e:{len(keys)}"}))
+            connection.hang()
+
+    manager = manager_of(raw_server(answer).url, fallback_after=0.2, refresh_interval=0.05)
+    with pytest.raises(TransportError) as failure:
+        manager.enable_realtime_updates(timeout=1)
+    keys.append("b")
+    until(lambda: keys_of(manager) == {"a", "b"})
+
+    assert failure.value.kind == "buffered"
+    assert manager.status.state is State.POLLING
+    assert getattr(manager.status.last_error, "kind", None) == "buffered"
+
+    holds = False
+    until(manager.is_realtime_enabled)
+    assert manager.status.last_error is None

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import DecodeError
+from ..wire import dialect
 from .address import API
 
 _T = TypeVar("_T")
@@ -70,7 +71,11 @@ def decoded(body: bytes, type: type[_T]) -> _T:
         DecodeError: it holds none.
     """
     try:
-        return msgspec.json.decode(body, type=type)
+        try:
+            return msgspec.json.decode(body, type=type)
+        except msgspec.ValidationError:
+            # A plain Flagent server has null where a text is promised.
+            return dialect.read(body, type)
     except (ValueError, RecursionError) as exc:
         raise DecodeError(f"the answer is no {type.__name__}: {exc}") from exc
 

@@ -78,7 +78,7 @@ class EventStream:
         """Go on without a snapshot: there is nobody who holds one."""
         raise StreamBroken(f"a stream of events alone knows no snapshot: {reason}, at {feed.cursor}", kind="protocol")
 
-    def heard(self) -> None:
+    def heard(self, feed: Feed) -> None:
         """Note nothing."""
 
     def changed(self) -> None:

@@ -46,7 +46,7 @@ class Receiver(Protocol):
             FlagentError: there is none; the stream ends for now.
         """
 
-    def heard(self) -> None:
+    def heard(self, feed: Feed) -> None:
         """Note that everything up to now was delivered."""
 
     def changed(self) -> None:
@@ -187,8 +187,9 @@ class Follower:
             async with asyncio.timeout(left):
                 chunk = await stream.read()
         except TimeoutError:
-            what = "nothing more arrived" if self.feed.live else "it does not begin: perhaps a proxy holds it back"
-            raise StreamBroken(f"the stream is dead: {what}", kind="timeout") from None
+            if self.feed.live:
+                raise StreamBroken("the stream is dead: nothing more arrived", kind="timeout") from None
+            raise StreamBroken("the stream does not begin: perhaps a proxy holds it back", kind="buffered") from None
         if not chunk:
             raise StreamBroken("the server ended the stream")
         return chunk
@@ -210,7 +211,7 @@ class Follower:
                 self.feed.diverged()
                 pending = deque(await self._restart(str(exc)))
         if self.feed.live:
-            self._receiver.heard()
+            self._receiver.heard(self.feed)
             self._is_live()
 
     async def _restart(self, reason: str) -> list[Update]:

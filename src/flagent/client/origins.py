@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ..core.changes import Snapshot
 from ..core.evaluation import Ruleset
-from ..errors import ConfigurationError, DecodeError, HTTPStatusError, Refused, TransportError
+from ..errors import ConfigurationError, DecodeError, HTTPStatusError, NotReady, Refused, TransportError
 from ..wire.backoff import SLOW_STATUSES
 from ..wire.codec import decode_snapshot
+from . import plain
 from .address import EXPORT_PATH
 from .answers import failure
 from .config import OfflineConfig
@@ -34,10 +36,12 @@ class Fetched(NamedTuple):
     Attributes:
         ruleset: the snapshot, which shares what is the same with the one that was held.
         tag: what names it at its origin, or None.
+        age: seconds for which it may have been out of date when it was sent.
     """
 
     ruleset: Ruleset
     tag: str | None
+    age: float = 0.0
 
 
 class Origin(Protocol):
@@ -73,6 +77,7 @@ class _ServerOrigin:
     def __init__(self, transport: Transport, config: OfflineConfig) -> None:
         self._transport = transport
         self._config = config
+        self._empty = plain.EmptyExports()
         self._query = (("view", "full"), *(() if config.filter is None else config.filter.query))
 
     async def fetch(self, held: Ruleset | None, tag: str | None) -> Fetched | None:
@@ -96,8 +101,15 @@ class _ServerOrigin:
             ruleset = load()
         else:
             ruleset = await in_daemon_thread("flagent snapshot", load)
-        _log.debug("snapshot %s, %d bytes", ruleset.snapshot.cursor, len(answer.body))
-        return Fetched(ruleset, answer.headers.get("etag"))
+        snapshot = ruleset.snapshot
+        _log.debug("snapshot %s, %d bytes", snapshot.cursor, len(answer.body))
+        if not self._empty.believed(snapshot, None if held is None else held.snapshot, time.monotonic()):
+            raise NotReady(
+                f"{self._transport.settings.root} says that there are no flags any more, as a Flagent server does that "
+                "has just started; it is asked again"
+            )
+        age = plain.CACHE_AGE if plain.is_plain(snapshot) else 0.0
+        return Fetched(ruleset, answer.headers.get("etag"), age)
 
 
 class _FileOrigin:

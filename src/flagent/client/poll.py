@@ -9,8 +9,9 @@ import random
 import time
 from collections.abc import Callable
 
-from ..errors import FlagentError, HTTPStatusError
+from ..errors import FlagentError, HTTPStatusError, NotReady
 from ..wire.backoff import Backoff, is_hopeless
+from . import plain
 from .config import OfflineConfig
 from .follow import Follower
 from .refresh import Refresher
@@ -108,6 +109,9 @@ class Poller:
             failed_at = time.monotonic()
             delay = self._backoff.next_delay(failed_at, slow=is_hopeless(exc), asked=asked)
             self._retry_at = failed_at + delay
+            if isinstance(exc, NotReady):
+                # Also where nothing is polled regularly: it was not believed, and may be true.
+                self.ask(plain.CACHE_AGE)
             level = logging.WARNING if self._backoff.failures == 1 else logging.DEBUG
             _log.log(level, "no snapshot: %s; next try in %.1f s", exc, delay)
         except Exception:  # noqa: BLE001

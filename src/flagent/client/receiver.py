@@ -10,6 +10,7 @@ from ..core.changes import Change, Cursor, Delta
 from ..errors import NotReady
 from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed
+from . import plain
 from .config import OfflineConfig
 from .plan import Subscription
 from .poll import Poller
@@ -18,9 +19,6 @@ from .replica import Replica
 from .status import Source
 
 _log = logging.getLogger("flagent.client")
-
-#: Seconds after an event of a plain Flagent server at which its answers show the change for certain: it has a cache.
-_CACHE_AGE = 4.0
 
 
 class ReplicaReceiver:
@@ -68,7 +66,7 @@ class ReplicaReceiver:
         """Take an update of the stream."""
         if isinstance(update, FlagEvent):
             # A plain Flagent server: the event says that something changed, and nothing to apply.
-            self._poller.ask(0.0, _CACHE_AGE)
+            self._poller.ask(0.0, plain.CACHE_AGE)
         elif isinstance(update, Checkpoint):
             self._replica.check(update)
         elif feed.cursor is not None:
@@ -83,15 +81,16 @@ class ReplicaReceiver:
         _log.debug("loading a snapshot: %s", reason)
         await self._refresher.refresh(force=True)
         if not feed.protocol:
-            self._poller.ask(_CACHE_AGE)
+            self._poller.ask(plain.CACHE_AGE)
         ruleset = self._replica.ruleset
         if ruleset is None:
             raise NotReady("the flags were cleared while they were loaded")
         return ruleset.snapshot.cursor
 
-    def heard(self) -> None:
+    def heard(self, feed: Feed) -> None:
         """Note that the stream has said everything up to now."""
-        self._replica.confirm(Source.STREAM)
+        if feed.protocol:
+            self._replica.confirm(Source.STREAM)
 
     def changed(self) -> None:
         """Note that the stream came or went."""

@@ -83,7 +83,7 @@ class Refresher:
             _log.debug("the snapshot is current: %s", tag)
             return
         snapshot = fetched.ruleset.snapshot
-        if self._replica.replace(fetched.ruleset, fetched.tag):
+        if self._replica.replace(fetched.ruleset, fetched.tag, age=fetched.age):
             _log.debug("snapshot %s with %d flags", snapshot.cursor, len(snapshot.flags))
         # Held meanwhile, from the stream: then the snapshot is merely late.
         elif held is not None and snapshot.epoch == held.snapshot.epoch and snapshot.revision < held.snapshot.revision:

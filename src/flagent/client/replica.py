@@ -95,8 +95,13 @@ class Replica:
         if source is not None and self.ruleset is not None:
             self.source = source
 
-    def replace(self, ruleset: Ruleset, entity_tag: str | None) -> bool:
+    def replace(self, ruleset: Ruleset, entity_tag: str | None, *, age: float = 0.0) -> bool:
         """Hold a whole snapshot from now on, unless a newer one of the same log is held already.
+
+        Args:
+            ruleset: the snapshot.
+            entity_tag: the server's name for it, or None.
+            age: seconds for which it may have been out of date already.
 
         Returns:
             Whether it is held now.
@@ -110,7 +115,7 @@ class Replica:
         self._entity_tag, self._tagged = entity_tag, snapshot.cursor
         self._partial, self._replaced = False, True
         self.source = Source.BOOTSTRAP if held is None else Source.POLL
-        self.confirm()
+        self.confirmed_at = self._clock() - age
         if self.updated is not None:
             self.updated(held, ruleset, None)
         return True

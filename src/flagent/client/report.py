@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from ..errors import FlagentError, Refused
+from . import plain
 from .config import OfflineConfig
 from .follow import Follower
 from .history import History
@@ -92,8 +93,12 @@ class Report:
     def _staleness_bound(self, state: State, follower: Follower | None) -> float | None:
         if self._given:
             return 0.0
-        if state is State.LIVE and follower is not None:
+        if state is State.LIVE and follower is not None and follower.feed.protocol:
             return follower.feed.patience
+        if state is State.LIVE:
+            # A plain Flagent server's stream leaves changes out, which a poll finds.
+            safety = self._config.safety_poll_interval
+            return safety * (1 + STRAY) + self._config.request_timeout + plain.CACHE_AGE if safety else None
         if state is not State.POLLING:
             return None
         # Give or take what the intervals between polls stray, and the time that one may take.

@@ -14,6 +14,7 @@ from functools import partial
 
 from ..core.evaluation import Ruleset
 from ..errors import ConfigurationError, FlagentError
+from . import plain
 from .config import ClientSettings, OfflineConfig
 from .daemons import in_daemon_thread
 from .first import load_within
@@ -104,6 +105,9 @@ class Session:
             if self._replica.source is not Source.DISK:
                 raise
             _log.warning("going on with the flags from disk: %s", exc)
+        held = self._replica.ruleset
+        if isinstance(self.target, ClientSettings) and held is not None and plain.is_plain(held.snapshot):
+            self._poller.ask(plain.CACHE_AGE)
 
     async def prewarm(self) -> None:
         """Begin to load a snapshot, and to compile its flags."""

@@ -6,11 +6,13 @@ there as null, and leaves members out; the clients generated from its API descri
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ..core.model import Flag
+
+_T = TypeVar("_T")
 
 _SPELLINGS = {"flagId": "flagID", "segmentId": "segmentID", "variantId": "variantID", "snapshotId": "snapshotID"}
 #: Members whose null means that they are not there; elsewhere null is a value of its own.
@@ -32,6 +34,19 @@ def read_flag(body: msgspec.Raw) -> Flag:
         msgspec.DecodeError: it is none.
     """
     return msgspec.convert(_respelled(_decode(body)), Flag)
+
+
+def read(body: bytes, type: type[_T]) -> _T:
+    """Return the value, of flags or parts of them, that an answer of a Flagent server holds.
+
+    Raises:
+        msgspec.DecodeError: it holds none.
+    """
+    value = _decode(body)
+    parts = value if isinstance(value, list) else [value]
+    for part in parts:
+        _respelled(part)
+    return msgspec.convert(value, type)
 
 
 def _respelled(part: Any) -> Any:
