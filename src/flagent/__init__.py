@@ -10,33 +10,33 @@ from typing import TYPE_CHECKING, Any
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from .client import TLS as TLS
-    from .client import AsyncFlagentClient as AsyncFlagentClient
-    from .client import AsyncManager as AsyncManager
-    from .client import AsyncOfflineManager as AsyncOfflineManager
-    from .client import AsyncSnapshots as AsyncSnapshots
-    from .client import AsyncSSEClient as AsyncSSEClient
-    from .client import ConnectionState as ConnectionState
-    from .client import EvalRequest as EvalRequest
-    from .client import Filter as Filter
-    from .client import FlagChange as FlagChange
-    from .client import FlagentClient as FlagentClient
-    from .client import Manager as Manager
-    from .client import ManagerConfig as ManagerConfig
-    from .client import ManagerStatus as ManagerStatus
-    from .client import OfflineConfig as OfflineConfig
-    from .client import OfflineManager as OfflineManager
-    from .client import Registration as Registration
-    from .client import Snapshots as Snapshots
-    from .client import Source as Source
-    from .client import SSEClient as SSEClient
-    from .client import SSEConfig as SSEConfig
-    from .client import StaleListener as StaleListener
-    from .client import State as State
-    from .client import Status as Status
-    from .client import ValueChange as ValueChange
-    from .client import connect as connect
-    from .client import connect_async as connect_async
+    from .client.api import AsyncFlagentClient as AsyncFlagentClient
+    from .client.api import FlagentClient as FlagentClient
+    from .client.async_manager import AsyncManager as AsyncManager
+    from .client.async_offline import AsyncOfflineManager as AsyncOfflineManager
+    from .client.config import ManagerConfig as ManagerConfig
+    from .client.config import OfflineConfig as OfflineConfig
+    from .client.config import SSEConfig as SSEConfig
+    from .client.connecting import connect as connect
+    from .client.connecting import connect_async as connect_async
+    from .client.listeners import FlagChange as FlagChange
+    from .client.listeners import Registration as Registration
+    from .client.listeners import ValueChange as ValueChange
+    from .client.local import EvalRequest as EvalRequest
+    from .client.manager import Manager as Manager
+    from .client.offline import OfflineManager as OfflineManager
+    from .client.selection import Filter as Filter
+    from .client.snapshots import AsyncSnapshots as AsyncSnapshots
+    from .client.snapshots import Snapshots as Snapshots
+    from .client.sse_client import AsyncSSEClient as AsyncSSEClient
+    from .client.sse_client import SSEClient as SSEClient
+    from .client.staleness import StaleListener as StaleListener
+    from .client.status import ConnectionState as ConnectionState
+    from .client.status import ManagerStatus as ManagerStatus
+    from .client.status import Source as Source
+    from .client.status import State as State
+    from .client.status import Status as Status
+    from .client.tls import TLS as TLS
     from .core.changes import EventType as EventType
     from .core.changes import Snapshot as Snapshot
     from .core.explain import ConstraintTrace as ConstraintTrace
@@ -71,10 +71,21 @@ if TYPE_CHECKING:
     from .wire.events import FlagEvent as FlagEvent
 
 _NAMES = {
-    "client": "AsyncFlagentClient AsyncManager AsyncOfflineManager AsyncSSEClient AsyncSnapshots ConnectionState "
-    "EvalRequest Filter FlagChange FlagentClient Manager ManagerConfig ManagerStatus OfflineConfig OfflineManager "
-    "Registration SSEClient SSEConfig Snapshots Source StaleListener State Status TLS ValueChange "
-    "connect connect_async",
+    "client.api": "AsyncFlagentClient FlagentClient",
+    "client.async_manager": "AsyncManager",
+    "client.async_offline": "AsyncOfflineManager",
+    "client.config": "ManagerConfig OfflineConfig SSEConfig",
+    "client.connecting": "connect connect_async",
+    "client.listeners": "FlagChange Registration ValueChange",
+    "client.local": "EvalRequest",
+    "client.manager": "Manager",
+    "client.offline": "OfflineManager",
+    "client.selection": "Filter",
+    "client.snapshots": "AsyncSnapshots Snapshots",
+    "client.sse_client": "AsyncSSEClient SSEClient",
+    "client.staleness": "StaleListener",
+    "client.status": "ConnectionState ManagerStatus Source State Status",
+    "client.tls": "TLS",
     "core.changes": "EventType Snapshot",
     "core.explain": "ConstraintTrace Explanation Range SegmentTrace",
     "core.model": "Constraint Distribution Entity Flag Segment Tag Variant",

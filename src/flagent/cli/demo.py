@@ -19,7 +19,8 @@ from typing import Any
 import click
 import msgspec
 
-from ..client import OfflineManager, connect
+from ..client.connecting import connect
+from ..client.offline import OfflineManager
 from .extras import server_extra
 from .sample import ENTITY_ID, FLAG_KEY, Rest, Step, create_flags, steps
 

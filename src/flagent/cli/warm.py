@@ -6,7 +6,10 @@ from pathlib import Path
 
 import click
 
-from ..client import Filter, FlagentClient, OfflineConfig, OfflineManager
+from ..client.api import FlagentClient
+from ..client.config import OfflineConfig
+from ..client.offline import OfflineManager
+from ..client.selection import Filter
 from ..errors import FlagentError
 
 

@@ -12,7 +12,10 @@ from typing import Any
 import click
 import msgspec
 
-from ..client import AsyncFlagentClient, AsyncSSEClient, ConnectionState, SSEConfig
+from ..client.api import AsyncFlagentClient
+from ..client.config import SSEConfig
+from ..client.sse_client import AsyncSSEClient
+from ..client.status import ConnectionState
 from ..core.changes import EventType
 from ..core.model import Flag
 from ..errors import FlagentError

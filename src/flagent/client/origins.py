@@ -20,7 +20,6 @@ from .answers import failure
 from .config import OfflineConfig
 from .daemons import in_daemon_thread
 from .selection import Filter
-from .stated import snapshot_in
 from .targets import FlagFile, GivenFlags, Target
 from .transport import Transport
 
@@ -132,6 +131,9 @@ class _FileOrigin:
             raise TransportError(f"flags of {self._path}: {exc.strerror or exc}", kind="file") from exc
         if len(body) > self._config.max_snapshot_bytes:
             raise DecodeError(f"{self._path} has more than {self._config.max_snapshot_bytes} bytes")
+        # Only programs that have flags in a file need it.
+        from .stated import snapshot_in
+
         return Fetched(_following(_part(snapshot_in(self._path, body), self._config.filter), held), state)
 
 

@@ -12,7 +12,6 @@ from ..core.changes import Snapshot
 from ..errors import ConfigurationError
 from .api import AsyncFlagentClient, FlagentClient
 from .config import ClientSettings, OfflineConfig
-from .stated import snapshot_of
 
 #: What a manager takes: a URL (`http`, `https` or `file`), a client, a file, or flags.
 Where = FlagentClient | AsyncFlagentClient | str | Path | Mapping[str, Any]
@@ -67,6 +66,9 @@ def target_of(where: Any) -> Target:
     if isinstance(where, Path):
         return FlagFile(where)
     if isinstance(where, Mapping):
+        # Only programs that have flags of their own need it.
+        from .stated import snapshot_of
+
         return GivenFlags(snapshot_of(where))
     if isinstance(where, str) and is_file(where):
         return FlagFile(_path_of(where.strip()))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from ..errors import Refused, TransportError
 
@@ -110,6 +109,9 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     if text.isascii() and text.isdigit():
         return min(float(text), MAX_ASKED)
     try:
+        # Imported for those few who send a date: it costs every program 10 ms.
+        from email.utils import parsedate_to_datetime
+
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
