@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -18,6 +19,13 @@ from flagent.server.settings import Settings
 
 _T = TypeVar("_T")
 _LIMIT = 10.0
+
+
+def free_port() -> int:
+    """Return the number of a port at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class LiveServer:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
 import pytest
-from live import LiveServer
+from live import LiveServer, free_port
 from raw_server import Connection, Request
 from rest import Rest
 from sdk_parts import ManagerOf, StartRaw, document, keys_of
@@ -21,12 +20,6 @@ from flagent import (
     State,
     TransportError,
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_stream_comes_back_after_a_server_restart_without_a_download(
