@@ -54,6 +54,8 @@ class Saver:
 
     async def run(self) -> None:
         """Save what is new, until cancelled."""
+        # Also what an earlier run had taken up when it failed as it never should.
+        self._news.set()
         while True:
             await self._news.wait()
             await asyncio.sleep(_GATHER if self.error is None else _RETRY)

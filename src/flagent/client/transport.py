@@ -166,13 +166,18 @@ class Transport:
 
         While the child held them, the parent's connections would not end when the parent closes them.
         """
+        descriptors = [descriptor for stream in self._streams if (descriptor := stream.descriptor()) >= 0]
+        if not descriptors:
+            return
+        # Its number may be needed for the null device: there may be no other one to be had.
+        os.close(descriptors[0])
         null = os.open(os.devnull, os.O_RDWR)
-        for stream in self._streams:
-            descriptor = stream.descriptor()
-            if descriptor >= 0:
-                # Not closed: its object still has the number, and would close whatever has it by then.
+        for descriptor in descriptors:
+            # Not closed: its object still has the number, and would close whatever has it by then.
+            if descriptor != null:
                 os.dup2(null, descriptor, inheritable=False)
-        os.close(null)
+        if null not in descriptors:
+            os.close(null)
 
     async def _open(
         self, method: str, url: str, query: Query, headers: Mapping[str, str] | None, content: bytes | None
