@@ -44,7 +44,7 @@ class Injection:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)
 
     def again(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
         """Trace on after a raise, which ends that for its thread; `call_soon` calls something there."""
