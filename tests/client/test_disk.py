@@ -46,6 +46,15 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert 0 <= found.age < 60
 
 
+@pytest.mark.covers("F72", "I5")
+def test_what_is_saved_late_has_the_age_of_its_last_confirmation(tmp_path: Path) -> None:
+    cache(tmp_path).save(snapshot(1, "a"), None, age=3600.0)
+
+    found = cache(tmp_path).load()
+
+    assert found is not None and 3600 <= found.age < 3660
+
+
 def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
     assert cache(tmp_path / "nowhere").load() is None
     assert not (tmp_path / "nowhere").exists()
