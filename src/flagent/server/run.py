@@ -17,15 +17,12 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from ..errors import ConfigurationError
 from .app import App, create_app
-from .asgi import TRANSPORT
+from .protocols import Connection, SocketConnection
 from .settings import Settings
 
 _log = logging.getLogger("flagent.server")
@@ -64,26 +61,6 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] | None = None) 
             on_ready(url)
 
     Server(settings, on_ready=ready).run()
-
-
-class Connection(HttpToolsProtocol):
-    """uvicorn's connection, which lets the routes see its transport: a stream that stalls has to be cut."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to serve a client."""
-        super().connection_made(transport)
-        # What uvicorn copies into the `state` of the scope of every request of this connection.
-        self.app_state = {**self.app_state, TRANSPORT: transport}
-
-
-class SocketConnection(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, which takes a handshake that the application refused for one that it forgot."""
-
-    async def send(self, message: Any) -> None:
-        """Send a message."""
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            self.handshake_complete = True
 
 
 class Server(uvicorn.Server):
