@@ -22,6 +22,7 @@ from flagent import (
 )
 
 
+@pytest.mark.covers("G13")
 def test_stream_comes_back_after_a_server_restart_without_a_download(
     start_server: Callable[..., LiveServer], manager_of: ManagerOf
 ) -> None:
@@ -67,6 +68,7 @@ def test_server_with_another_log_is_followed_from_its_snapshot(
         until(lambda: keys_of(manager) == {"new"})
 
 
+@pytest.mark.covers("G10", "F01")
 def test_server_that_is_down_at_first_is_found_when_it_comes(
     start_server: Callable[..., LiveServer], manager_of: ManagerOf
 ) -> None:
@@ -135,6 +137,7 @@ def test_connect_without_flags_fails_and_leaves_nothing_behind() -> None:
         flagent.connect("http://127.0.0.1:9")
 
 
+@pytest.mark.covers("G10", "F82")
 def test_fault_of_our_own_does_not_end_the_loop(rest: Rest, manager_of: ManagerOf) -> None:
     """F82, G10: an exception that nobody foresaw becomes a wait."""
     calls: list[str] = []

@@ -34,6 +34,7 @@ def kept(rest: Rest, live_server: LiveServer, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.covers("F72")
 def test_flags_are_there_although_the_server_is_not(kept: Path, live_server: LiveServer, manager_of: ManagerOf) -> None:
     manager = manager_of(live_server.url, storage_dir=kept)
 
@@ -62,6 +63,7 @@ def test_and_in_asyncio(kept: Path, live_server: LiveServer) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.covers("F69")
 def test_they_are_another_keys_own(kept: Path, live_server: LiveServer, manager_of: ManagerOf) -> None:
     manager = manager_of(FlagentClient(live_server.url, api_key="other"), storage_dir=kept)
 
@@ -117,6 +119,7 @@ def test_changes_are_kept_soon(rest: Rest, live_server: LiveServer, tmp_path: Pa
     until(lambda: any(revision in path.read_bytes()[:400] for path in (tmp_path / "kept").glob("*.flags")))
 
 
+@pytest.mark.covers("F68")
 def test_a_disk_that_takes_nothing_is_told_and_changes_nothing_else(
     rest: Rest, live_server: LiveServer, tmp_path: Path, manager_of: ManagerOf, caplog: pytest.LogCaptureFixture
 ) -> None:

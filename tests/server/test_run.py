@@ -20,6 +20,7 @@ from flagent.server.run import bind, serve, url_of
 from flagent.server.settings import Settings
 
 
+@pytest.mark.covers("F52")
 def test_ctrl_c_ends_the_server_within_a_second_while_streams_are_open(tmp_path: Path) -> None:
     """F52, on a small scale."""
     with process(tmp_path / "flagent.db") as (server, url), ExitStack() as stack:
@@ -46,6 +47,7 @@ def test_ctrl_c_ends_the_server_within_a_second_while_streams_are_open(tmp_path:
         assert elapsed < 1.0
 
 
+@pytest.mark.covers("G3", "I10")
 def test_it_is_there_within_a_second_and_keeps_what_it_acknowledged(tmp_path: Path) -> None:
     """G3."""
     database = tmp_path / "flagent.db"
