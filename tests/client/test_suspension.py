@@ -92,3 +92,55 @@ def test_a_server_that_was_stopped_is_missed_and_followed_again(tmp_path: Path, 
         http.put("/flags/1/enabled", json={"enabled": False})
         until(lambda: manager.is_realtime_enabled() and not manager.is_enabled("a", "u"))
         assert manager.status.divergences == 0
+
+
+class Machine:
+    """Two clocks, of which one goes on while the machine sleeps."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.slept = 0.0
+        monkeypatch.setattr("flagent.client.suspension.LOOK", 0.01)
+        real = time.clock_gettime
+        monkeypatch.setattr(time, "clock_gettime", lambda clock: real(clock) + self.slept)
+
+
+@pytest.mark.covers("F12", "F88", "G5", "I5")
+@pytest.mark.skipif(sys.platform != "linux", reason="another clock counts sleep here")
+def test_what_was_fresh_before_the_machine_slept_is_old_when_it_wakes(
+    start_server: Callable[..., LiveServer], manager_of: ManagerOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(monkeypatch)
+    server = start_server()
+    server.create_flag("a", enabled=True)
+    manager = manager_of(server.url, auto_refresh=False, reconnect_delay=2.0)
+    manager.bootstrap()
+    manager.enable_realtime_updates()
+    (before,) = server.services.broadcaster.streams
+
+    machine.slept = 3600.0
+
+    staleness = manager.status.staleness
+    assert staleness is not None and staleness >= 3600
+    assert manager.is_snapshot_expired()
+    # Long before the stream would be taken for dead, there is another one.
+    until(lambda: manager.is_realtime_enabled() and (manager.status.staleness or 0.0) < 60)
+    assert before not in server.services.broadcaster.streams
+    server.switch(1, False)
+    until(lambda: not manager.is_enabled("a", "u"))
+
+
+@pytest.mark.covers("F88")
+@pytest.mark.skipif(sys.platform != "linux", reason="another clock counts sleep here")
+def test_a_manager_that_polls_asks_when_the_machine_wakes(
+    start_server: Callable[..., LiveServer], manager_of: ManagerOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(monkeypatch)
+    server = start_server()
+    server.create_flag("a", enabled=True)
+    manager = manager_of(server.url, refresh_interval=3600.0)
+    manager.bootstrap()
+    server.switch(1, False)
+
+    machine.slept = 60.0
+
+    until(lambda: not manager.is_enabled("a", "u"))

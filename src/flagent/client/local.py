@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from .replica import Replica
 from .session import Session
 from .staleness import StaleListener
 from .status import Status
+from .suspension import elapsed
 from .values import TypedValues
 
 
@@ -64,7 +64,7 @@ class LocalFlags(TypedValues):
         if self._config.enable_debug_logging:
             show_debug_logs()
         self._listeners, self._check_callback = notifier.listeners, notifier.check
-        self._replica = Replica(time.monotonic)
+        self._replica = Replica(elapsed)
         self._session = Session(settings, self._config, self._replica, self._listeners)
 
     def __repr__(self) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from pathlib import Path
 
 from ..core.evaluation import Ruleset
 from ..errors import DecodeError
+from .api_keys import name_of
+from .config import ClientSettings, OfflineConfig
 from .daemons import in_daemon_thread
-from .disk import DiskCache
+from .disk import DiskCache, default_folder
 from .replica import Replica
 
 _log = logging.getLogger("flagent.client")
@@ -88,3 +91,11 @@ class Saver:
         else:
             self.error = None
             self._saved = ruleset
+
+
+def saver_of(settings: ClientSettings, config: OfflineConfig, replica: Replica) -> Saver | None:
+    """Return what writes for a replica, or None if nothing shall be kept."""
+    if not config.enable_persistence:
+        return None
+    folder = default_folder() if config.storage_dir is None else Path(config.storage_dir)
+    return Saver(DiskCache(folder, settings.root, name_of(settings.api_key), config.max_snapshot_bytes), replica)

@@ -6,20 +6,18 @@ is awaited, and can be replaced by another on the same replica: that is what a f
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 from ..core.changes import Change, Cursor, Delta
 from ..core.evaluation import Ruleset
 from ..errors import FlagentError, NotReady
 from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed
-from .api_keys import name_of
 from .config import ClientSettings, OfflineConfig
-from .disk import DiskCache, default_folder
 from .first import load_within
 from .follow import Follower
 from .history import History, Pulse
@@ -29,9 +27,10 @@ from .poll import Poller
 from .refresh import Refresher
 from .replica import Replica
 from .report import Report
-from .saving import Saver
+from .saving import saver_of
 from .staleness import StaleWatch
 from .status import Source, Status
+from .suspension import SleepWatch
 from .tasks import Tasks
 from .transport import Transport
 
@@ -40,7 +39,7 @@ _log = logging.getLogger("flagent.client")
 #: Seconds after an event of a plain Flagent server at which its answers show the change for certain: it has a cache.
 _CACHE_AGE = 4.0
 #: What may run, by name.
-_STREAM, _POLLING, _SAVING, _STALENESS = "stream", "polling", "saving", "staleness"
+_STREAM, _POLLING, _SAVING, _STALENESS, _SLEEP = "stream", "polling", "saving", "staleness", "sleep"
 
 
 class Session:
@@ -79,7 +78,7 @@ class Session:
         self._poller = Poller(self._refresher, config, lambda: self._follower)
         self._follower: Follower | None = None
         self._tasks = Tasks()
-        self._saver = _saver(settings, config, replica)
+        self._saver = saver_of(settings, config, replica)
         self._pulse = Pulse()
         self._report = Report(config, replica, self._refresher, self._saver, History(settings.root))
         self.stale_watch = StaleWatch(replica, listeners, self.status)
@@ -250,11 +249,24 @@ class Session:
         if not self.plan.closed:
             self.plan = replace(self.plan, polls=True)
             self._tasks.start(_POLLING, self._poller.run)
+            self._tasks.start(_SLEEP, SleepWatch(self._woke).run)
 
     def _updated(self, before: Ruleset | None, after: Ruleset, keys: Iterable[str] | None) -> None:
         self._listeners.updated(before, after, keys)
         if self._saver is not None:
             self._saver.updated()
+
+    async def _woke(self, slept: float) -> None:
+        """Ask anew for everything at once: connections may be dead, and waits began before the machine slept."""
+        # Whole fleets of virtual machines wake at the same moment.
+        await asyncio.sleep(random.uniform(0.0, self._config.reconnect_delay))  # noqa: S311
+        _log.info("awake after %.0f s: beginning anew with %s", slept, self.settings.root)
+        subscription = self.plan.subscription
+        if subscription is None:
+            self._poller.ask(0.0)
+        else:
+            await self.unfollow()
+            self._begin_following(subscription)
 
     async def watch(self) -> None:
         """Begin to watch for staleness, if anybody wants to know."""
@@ -277,13 +289,6 @@ class Session:
         if self._replica.ruleset is None:
             await self._saver.load()
             self.note()
-
-
-def _saver(settings: ClientSettings, config: OfflineConfig, replica: Replica) -> Saver | None:
-    if not config.enable_persistence:
-        return None
-    folder = default_folder() if config.storage_dir is None else Path(config.storage_dir)
-    return Saver(DiskCache(folder, settings.root, name_of(settings.api_key), config.max_snapshot_bytes), replica)
 
 
 def _cursor_of(update: Change | Delta, newest: Cursor) -> Cursor:
