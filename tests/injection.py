@@ -1,4 +1,4 @@
-"""Raising MemoryError where nobody expects it: at a chosen call inside one thread."""
+"""Doing something where nobody expects it, such as raising MemoryError: at a chosen call inside one thread."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ class Injection:
     Args:
         thread: what the name of the threads begins with.
         files: which code counts, as a part of the path of its file.
+        strike: what to do; without it MemoryError is raised.
 
     Attributes:
         seen: the sites that were passed, in the order of their first time.
-        target: where to raise; it is reset when that was done.
-        done: whether there has been a raise since `target` was set.
+        target: where to do it; it is reset then.
+        done: whether it was done since `target` was set.
     """
 
-    def __init__(self, thread: str, *files: str) -> None:
+    def __init__(self, thread: str, *files: str, strike: Callable[[], object] | None = None) -> None:
         self.seen: dict[Site, None] = {}
         self.target: Site | None = None
         self.done = False
         self._thread = thread
         self._files = files
+        self._strike = strike
 
     def __enter__(self) -> Self:
         threading.settrace(self._trace)
@@ -61,4 +63,6 @@ class Injection:
             self.seen[site] = None
         elif site == self.target:
             self.target, self.done = None, True
-            raise MemoryError(f"injected at {site}")
+            if self._strike is None:
+                raise MemoryError(f"injected at {site}")
+            self._strike()

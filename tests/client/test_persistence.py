@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,44 @@ def test_a_disk_that_takes_nothing_is_told_and_changes_nothing_else(
     live_server.switch(1, False)
     until(lambda: not manager.is_enabled("new_feature", "u1"))
     assert manager.status.state is State.LIVE
+
+
+@pytest.mark.covers("F68")
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT], ids=errno.errorcode.get)
+@pytest.mark.parametrize("call", ["open", "fsync"])
+def test_a_disk_that_fails_for_a_while_is_told_and_used_again(
+    rest: Rest,
+    live_server: LiveServer,
+    tmp_path: Path,
+    manager_of: ManagerOf,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    error: int,
+) -> None:
+    monkeypatch.setattr("flagent.client.saving._GATHER", 0.01)
+    monkeypatch.setattr("flagent.client.saving._RETRY", 0.01)
+    folder = tmp_path / "kept"
+    with OfflineManager(live_server.url, OfflineConfig(storage_dir=folder)):
+        pass
+    before = sorted(folder.iterdir())
+    manager = manager_of(live_server.url, storage_dir=folder)
+    manager.bootstrap()
+    manager.enable_realtime_updates()
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fails)
+        live_server.switch(1, False)
+        until(lambda: manager.status.cache_error is not None)
+        assert os.strerror(error) in str(manager.status.cache_error)
+        assert (manager.status.state, manager.is_enabled("new_feature", "u1")) == (State.LIVE, False)
+        assert sorted(folder.iterdir()) == before
+
+    until(lambda: manager.status.cache_error is None)
+    revision = f'"{manager.status.cursor}"'.encode()
+    assert sum(revision in path.read_bytes()[:400] for path in folder.iterdir()) == 1
 
 
 def test_nothing_is_kept_where_nothing_shall_be(
