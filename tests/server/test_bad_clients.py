@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 
+import httpx2
 import pytest
 from live import LiveServer
+from server_process import ended, port_of, process
 from sse_messages import Subscriber
 from waiting import until
 
@@ -132,3 +137,48 @@ def test_an_answer_that_is_taken_slowly_arrives_completely(start_server: Start) 
             until(partial(_passed, began, received / 4_000_000))
 
     assert received > 6_000_000
+
+
+@pytest.mark.covers("F61")
+def test_a_flood_with_one_key_leaves_the_others_what_they_may(start_server: Start) -> None:
+    server = start_server(rate_limit=5.0)
+    admin = server.http.post("/keys", json={"name": "admin", "kind": "admin"}).json()["secret"]
+    made = server.http.post("/keys", json={"name": "b", "kind": "server"}, headers={"X-API-Key": admin}).json()
+    with ExitStack() as stack:
+        key = {"X-API-Key": made["secret"]}
+        flood = [stack.enter_context(Subscriber(server.port, headers=key)) for _ in range(30)]
+        other = stack.enter_context(Subscriber(server.port, headers={"X-API-Key": admin}))
+        other.next("connected")
+
+        statuses = [stream.status for stream in flood]
+        assert set(statuses) == {200, 429} and statuses.count(200) < 20
+        assert all(int(stream.headers["retry-after"]) >= 1 for stream in flood if stream.status == 429)
+
+
+@pytest.mark.covers("F20", "I7")
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limits of another process can't be set here")
+def test_a_server_without_descriptors_serves_those_that_it_has_and_takes_others_later(tmp_path: Path) -> None:
+    with process(tmp_path / "flagent.db", heartbeat=0.1) as (server, url), ExitStack() as stack:
+        stream = stack.enter_context(Subscriber(port_of(url)))
+        stream.next("connected")
+        http = stack.enter_context(httpx2.Client(base_url=f"{url}/api/v1", trust_env=False))
+        # Its connections to the database are made when they are needed first.
+        assert http.post("/flags", json={"key": "first", "description": ""}).status_code == 200
+        limit, most = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        used = len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (used + 4, most))
+        crowd = [stack.enter_context(socket.create_connection(("127.0.0.1", port_of(url)))) for _ in range(20)]
+
+        for _ in range(3):
+            stream.next("heartbeat")
+        answer = http.post("/flags", json={"key": "a", "description": ""})
+        assert answer.status_code == 200, answer.text
+        assert stream.next("flag.created").data["flagKey"] == "a"
+        for each in crowd:
+            each.close()
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (limit, most))
+
+        with Subscriber(port_of(url)) as late:
+            late.next("connected")
+        server.send_signal(signal.SIGTERM)
+        assert ended(server, 10) == 0

@@ -14,6 +14,7 @@ import gc
 import logging
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -35,6 +36,8 @@ _CUT = 0.5
 #: Seconds until an idle connection is closed; longer than the clients' own limits, which then never meet a closed one.
 _KEEP_ALIVE = 75
 _BACKLOG = 4096
+#: More than this no server needs; some systems permit a thousand times as many.
+_MOST_DESCRIPTORS = 1 << 20
 #: Seconds between two pings on a WebSocket, and how long the answer may take.
 _PING = 20.0
 #: Objects that survive start-up are many and stay; collecting seldom keeps pauses out of the fan-out.
@@ -60,7 +63,22 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] | None = None) 
         if on_ready is not None:
             on_ready(url)
 
+    _allow_descriptors()
     Server(settings, on_ready=ready).run()
+
+
+def _allow_descriptors() -> None:
+    """Let this process have as many connections as it may; what programs get by default is made for terminals."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if soft < most:
+        # Where it is refused after all, the limit stays what it was.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class Server(uvicorn.Server):
