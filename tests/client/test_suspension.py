@@ -34,8 +34,8 @@ config = flagent.OfflineConfig(auto_refresh=False, reconnect_delay=0.02, max_rec
 manager = flagent.OfflineManager(sys.argv[1], config)
 manager.bootstrap()
 manager.enable_realtime_updates()
-print("live", flush=True)
 last = time.monotonic()
+print("live", flush=True)
 while True:
     before, last = last, time.monotonic()
     staleness, enabled = manager.status.staleness, manager.is_enabled("new_feature", "u")
