@@ -35,7 +35,7 @@ class StreamClient(asyncio.Protocol):
         cursor: the last event's id, or the revision of `connected`.
         goal: the revision with which it is current.
         current_at: when it was, on the monotonic clock; None as long as it isn't.
-        tried_at: when the last connection was tried.
+        tried_at: when the last connection was tried; greeted_at: when the last greeting came.
         events: how many events came, by type.
         faults: what was wrong: gaps, duplicates, heartbeats of another place.
         sent: bytes of requests.
@@ -48,7 +48,7 @@ class StreamClient(asyncio.Protocol):
         self.cursor = Cursor.parse(cursor)
         self.goal: int | None = None
         self.current_at: float | None = None
-        self.tried_at = 0.0
+        self.tried_at = self.greeted_at = 0.0
         self.events: Counter[str] = Counter()
         self.faults: list[str] = []
         self.sent = self.received = self.refusals = 0
@@ -58,11 +58,11 @@ class StreamClient(asyncio.Protocol):
         self._compatible = compatible
         self._receive_buffer = receive_buffer
         self._greeted = False
+        self._asked: float | None = None
         self._lost: asyncio.Future[None] | None = None
         self._following: asyncio.Task[None] | None = None
         self._loading: asyncio.Task[None] | None = None
-        self._held: list[Event] = []
-        self._known = 0
+        self._held, self._known = list[Event](), 0
 
     def start(self) -> None:
         """Connect, and again whenever the connection breaks."""
@@ -99,13 +99,13 @@ class StreamClient(asyncio.Protocol):
                     backoff = _backoff()
                 else:
                     self.refusals += 1
-            await asyncio.sleep(backoff.next_delay(time.monotonic()))
+            await asyncio.sleep(backoff.next_delay(time.monotonic(), asked=self._asked))
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         self.tried_at = time.monotonic()
         self._lost = loop.create_future()
-        self._greeted = False
+        self._greeted, self._asked = False, None
         self._parser = Parser()
         self._answer = httptools.HttpResponseParser(self)
         connection = socket.socket()
@@ -118,9 +118,8 @@ class StreamClient(asyncio.Protocol):
         except BaseException:
             connection.close()
             raise
-        request = self._request()
+        self.transport.write(request := self._request())
         self.sent += len(request)
-        self.transport.write(request)
 
     def _request(self) -> bytes:
         """Return the same headers that the SDK sends."""
@@ -155,6 +154,11 @@ class StreamClient(asyncio.Protocol):
             if self.transport is not None:
                 self.transport.abort()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note the wait that the server asks for."""
+        if name.lower() == b"retry-after":
+            self._asked = float(value)
+
     def on_headers_complete(self) -> None:
         """Hang up on an answer that is no stream."""
         if self._answer.get_status_code() != 200 and self.transport is not None:
@@ -184,7 +188,7 @@ class StreamClient(asyncio.Protocol):
             self.current_at = time.monotonic()
 
     def _begin(self, connected: dict[str, Any]) -> None:
-        self._greeted = True
+        self._greeted, self.greeted_at = True, time.monotonic()
         resume = connected.get("resume", "none")
         self.events[f"resume {resume}"] += 1
         if resume == "none":
@@ -245,7 +249,7 @@ async def download(port: int, *headers: str, query: str = "") -> tuple[int, str]
 
 
 def _backoff() -> Backoff:
-    """Return the waits that the protocol asks for: full jitter from 1 s up to 30 s."""
+    # The waits that the protocol asks for.
     return Backoff(base_delay=1.0, max_delay=30.0, stable_after=60.0, random=random.random)
 
 

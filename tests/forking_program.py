@@ -39,9 +39,16 @@ class Shown(NamedTuple):
     live: bool
 
 
-def need(*, module: str | None = None, program: str | None = None) -> str:
-    """Skip the test when something is not installed; fail on CI. Return the path of the program."""
-    path = "" if program is None else shutil.which(program, path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+def need(*, module: str | None = None, program: str | None = None, anywhere: bool = True) -> str:
+    """Skip the test when something is not installed; fail on CI. Return the path of the program.
+
+    Args:
+        module: a module that has to be there.
+        program: a program that has to be there.
+        anywhere: whether one outside of this environment will do.
+    """
+    folders = f"{Path(sys.executable).parent}{':' + os.environ['PATH'] if anywhere else ''}"
+    path = "" if program is None else shutil.which(program, path=folders)
     if path is None or (module is not None and importlib.util.find_spec(module) is None):
         reason = f"{program or module} is not installed"
         if os.environ.get("CI"):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -18,6 +21,18 @@ from flagent.server.settings import Settings
 
 _T = TypeVar("_T")
 _LIMIT = 10.0
+
+
+def free_port() -> int:
+    """Return the number of a port at which nobody listens, and that no client's end of a connection can get.
+
+    A client that tries a port of the range of those again and again would be connected to itself one day.
+    """
+    for _ in range(1000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(10_000, 32_000)))
+            return int(probe.getsockname()[1])
+    raise AssertionError("no port is free")
 
 
 class LiveServer:

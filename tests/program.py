@@ -49,6 +49,7 @@ class Running:
         self.lines: list[str] = []
         self.process = subprocess.Popen(
             [*program, *map(str, arguments)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **(environ or {})},

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 from collections.abc import Callable, Iterator
 
 import pytest
-from live import LiveServer
+from live import LiveServer, free_port
 from program import Running, run
 from rest import Rest
 
@@ -16,13 +15,6 @@ def rest(live_server: LiveServer) -> Iterator[Rest]:
     with Rest(live_server) as rest:
         rest.flag("checkout", template="simple_boolean_flag")
         yield rest
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        assert isinstance(port, int)
-        return port
 
 
 def test_changes_are_shown_with_time_type_key_and_what_is_different(live_server: LiveServer, rest: Rest) -> None:

@@ -28,6 +28,7 @@ def threads_of_flagent() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("flagent ")]
 
 
+@pytest.mark.covers("G9", "F78", "I8")
 def test_manager_that_did_nothing_closes(manager_of: ManagerOf) -> None:
     manager = manager_of("http://127.0.0.1:9")
 
@@ -36,6 +37,7 @@ def test_manager_that_did_nothing_closes(manager_of: ManagerOf) -> None:
     assert manager.status.state is State.CLOSED
 
 
+@pytest.mark.covers("G9", "F78", "I8")
 def test_live_manager_closes_and_leaves_no_thread(rest: Rest, manager_of: ManagerOf) -> None:
     manager = manager_of(rest.server.url)
     manager.bootstrap()
@@ -48,6 +50,7 @@ def test_live_manager_closes_and_leaves_no_thread(rest: Rest, manager_of: Manage
     assert not manager.is_realtime_enabled()
 
 
+@pytest.mark.covers("G9", "F78", "I8")
 def test_manager_closes_while_it_waits_to_reconnect(manager_of: ManagerOf) -> None:
     manager = manager_of("http://127.0.0.1:9", reconnect_delay=60.0, max_reconnect_delay=60.0)
     manager.enable_realtime_updates(timeout=0)
@@ -57,6 +60,7 @@ def test_manager_closes_while_it_waits_to_reconnect(manager_of: ManagerOf) -> No
     assert threads_of_flagent() == []
 
 
+@pytest.mark.covers("G9", "F78", "I8")
 def test_manager_closes_while_the_server_hangs_and_others_wait(raw_server: Start, manager_of: ManagerOf) -> None:
     server = raw_server(lambda _, connection: connection.hang())
     manager = manager_of(server.url)
@@ -82,6 +86,7 @@ def test_manager_closes_while_the_server_hangs_and_others_wait(raw_server: Start
     assert threads_of_flagent() == []
 
 
+@pytest.mark.covers("G9", "F78", "I8")
 def test_manager_closes_in_the_middle_of_a_snapshot(raw_server: Start, manager_of: ManagerOf) -> None:
     def answer(_request: Request, connection: Connection) -> None:
         connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
@@ -95,6 +100,7 @@ def test_manager_closes_in_the_middle_of_a_snapshot(raw_server: Start, manager_o
     assert seconds(manager.close) < LIMIT
 
 
+@pytest.mark.covers("G9", "F78", "I8")
 def test_no_connection_is_made_after_close(raw_server: Start, manager_of: ManagerOf) -> None:
     server = raw_server(lambda _, connection: connection.answer({"message": "later"}, 503))
     manager = manager_of(server.url, refresh_interval=0.01)
@@ -110,6 +116,7 @@ def test_no_connection_is_made_after_close(raw_server: Start, manager_of: Manage
     assert server.connections == connections
 
 
+@pytest.mark.covers("G9", "F78", "I8")
 def test_many_threads_close_at_once(rest: Rest, manager_of: ManagerOf) -> None:
     manager = manager_of(rest.server.url)
     manager.bootstrap()
@@ -125,6 +132,7 @@ def test_many_threads_close_at_once(rest: Rest, manager_of: ManagerOf) -> None:
     assert threads_of_flagent() == []
 
 
+@pytest.mark.covers("G9", "F78", "I8")
 def test_close_on_the_loops_own_thread_does_not_wait_for_itself(rest: Rest, manager_of: ManagerOf) -> None:
     managers: list[OfflineManager] = []
     took: list[float] = []
@@ -144,6 +152,7 @@ def test_close_on_the_loops_own_thread_does_not_wait_for_itself(rest: Rest, mana
     until(lambda: threads_of_flagent() == [])
 
 
+@pytest.mark.covers("G9", "F78", "I8")
 def test_close_in_a_signal_handler_while_the_main_thread_waits(raw_server: Start, manager_of: ManagerOf) -> None:
     manager = manager_of(raw_server(lambda _, connection: connection.hang()).url)
     previous = signal.signal(signal.SIGALRM, lambda *_: manager.close())
@@ -158,6 +167,7 @@ def test_close_in_a_signal_handler_while_the_main_thread_waits(raw_server: Start
     assert threads_of_flagent() == []
 
 
+@pytest.mark.covers("G9", "F78", "I8")
 def test_close_in_a_signal_handler_while_the_thread_is_being_started(
     raw_server: Start, manager_of: ManagerOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +213,7 @@ def test_forgotten_client_and_stream_are_warned_about(rest: Rest) -> None:
     until(lambda: threads_of_flagent() == [])
 
 
+@pytest.mark.covers("F81")
 def test_program_that_forgets_to_close_ends_at_once_and_quietly(rest: Rest) -> None:
     """F81."""
     code = f"import flagent; flags = flagent.connect({rest.server.url!r}); print(flags.status.state)"
@@ -217,6 +228,7 @@ def test_program_that_forgets_to_close_ends_at_once_and_quietly(rest: Rest) -> N
     assert time.monotonic() - started - 2 * baseline < LIMIT
 
 
+@pytest.mark.covers("F83", "I7")
 def test_fifty_managers_leave_nothing_behind(rest: Rest) -> None:
     """F83, in small."""
     for _ in range(50):

@@ -46,6 +46,15 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert 0 <= found.age < 60
 
 
+@pytest.mark.covers("F72", "I5")
+def test_what_is_saved_late_has_the_age_of_its_last_confirmation(tmp_path: Path) -> None:
+    cache(tmp_path).save(snapshot(1, "a"), None, age=3600.0)
+
+    found = cache(tmp_path).load()
+
+    assert found is not None and 3600 <= found.age < 3660
+
+
 def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
     assert cache(tmp_path / "nowhere").load() is None
     assert not (tmp_path / "nowhere").exists()
@@ -80,6 +89,7 @@ def test_the_one_before_is_kept_and_no_more(tmp_path: Path) -> None:
     assert cache(tmp_path).load() is None
 
 
+@pytest.mark.covers("F71")
 def test_whoever_is_further_wins(tmp_path: Path) -> None:
     """F71."""
     cache(tmp_path).save(snapshot(5, "a"), None)
@@ -95,6 +105,7 @@ def test_whoever_is_further_wins(tmp_path: Path) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
+@pytest.mark.covers("F69")
 def test_every_kind_of_damage_is_found_and_the_one_before_is_used(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
@@ -154,6 +165,7 @@ def test_one_without_a_cursor_is_kept_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not Path("/dev/full").exists(), reason="root may write anywhere")
+@pytest.mark.covers("F68")
 def test_where_nothing_can_be_written_it_says_so_and_keeps_what_is_there(tmp_path: Path) -> None:
     """F68."""
     blocked = tmp_path / "file"
@@ -164,6 +176,7 @@ def test_where_nothing_can_be_written_it_says_so_and_keeps_what_is_there(tmp_pat
     assert blocked.read_text() == "in the way"
 
 
+@pytest.mark.covers("F70", "F71")
 def test_several_writers_leave_a_whole_file_and_nothing_else(tmp_path: Path) -> None:
     """F70, F71: whoever reads meanwhile finds one that is whole."""
     cache(tmp_path).save(snapshot(1, "a"), None)

@@ -29,6 +29,7 @@ def live(manager: OfflineManager) -> OfflineManager:
     return manager
 
 
+@pytest.mark.covers("G8", "F75")
 def test_child_evaluates_at_once_and_then_follows_by_itself(rest: Rest, manager_of: ManagerOf) -> None:
     manager = live(manager_of(rest.server.url, auto_refresh=False))
     streams = rest.server.services.broadcaster
@@ -63,6 +64,7 @@ def test_child_that_does_not_use_its_manager_does_nothing(rest: Rest, manager_of
     assert len(rest.server.services.broadcaster) == 1
 
 
+@pytest.mark.covers("G8", "G9", "F75", "F78")
 def test_parent_is_not_disturbed_by_a_child_that_closes(rest: Rest, manager_of: ManagerOf) -> None:
     manager = live(manager_of(rest.server.url, auto_refresh=False))
 
@@ -73,6 +75,7 @@ def test_parent_is_not_disturbed_by_a_child_that_closes(rest: Rest, manager_of: 
     assert manager.is_realtime_enabled()
 
 
+@pytest.mark.covers("G8", "F75")
 def test_connection_of_the_parent_ends_although_a_child_lives_on(rest: Rest, manager_of: ManagerOf) -> None:
     """The child has a copy of the parent's socket, and must not hold it open."""
     manager = live(manager_of(rest.server.url))
@@ -94,6 +97,7 @@ def test_connection_of_the_parent_ends_although_a_child_lives_on(rest: Rest, man
     os.close(stop_reading)
 
 
+@pytest.mark.covers("G8", "F75")
 def test_child_of_a_manager_that_polls_goes_on_polling(rest: Rest, manager_of: ManagerOf) -> None:
     manager = manager_of(rest.server.url, refresh_interval=0.05)
     manager.bootstrap()
@@ -109,6 +113,7 @@ def test_child_of_a_manager_that_polls_goes_on_polling(rest: Rest, manager_of: M
     assert exit_code(child) == 0
 
 
+@pytest.mark.covers("G8", "F75")
 def test_child_of_a_child_works_too(rest: Rest, manager_of: ManagerOf) -> None:
     manager = live(manager_of(rest.server.url))
 
@@ -125,6 +130,7 @@ def test_child_of_a_child_works_too(rest: Rest, manager_of: ManagerOf) -> None:
     assert exit_code(in_child(work)) == 0
 
 
+@pytest.mark.covers("G8", "F75")
 def test_child_forked_while_a_thread_is_connecting_works(rest: Rest, manager_of: ManagerOf) -> None:
     manager = manager_of(rest.server.url)
     starting = threading.Thread(target=live, args=(manager,))
@@ -143,6 +149,7 @@ def test_child_forked_while_a_thread_is_connecting_works(rest: Rest, manager_of:
     assert manager.is_realtime_enabled()
 
 
+@pytest.mark.covers("G8", "F75")
 def test_child_may_use_the_clients_that_its_parent_used(rest: Rest) -> None:
     with FlagentClient(rest.server.url) as client, SSEClient(rest.server.url) as stream:
         client.health()
@@ -161,6 +168,7 @@ def test_child_may_use_the_clients_that_its_parent_used(rest: Rest) -> None:
         assert next(stream.events()).flag_key == "new_feature"
 
 
+@pytest.mark.covers("G8", "F75")
 def test_many_forks_while_flags_change(rest: Rest, manager_of: ManagerOf) -> None:
     manager = live(manager_of(rest.server.url))
     stop = threading.Event()

@@ -50,6 +50,7 @@ def switch_and_watch(rest: Rest, program: ForkingProgram, url: str, workers: int
     [(["--workers=4"], 4), (["--workers=2", "--worker-class=gthread", "--threads=4"], 2)],
     ids=["sync", "gthread"],
 )
+@pytest.mark.covers("G8", "F76")
 def test_gunicorn_that_preloads_the_application_is_fresh_in_every_worker(
     rest: Rest, tmp_path: Path, options: list[str], workers: int
 ) -> None:
@@ -72,6 +73,7 @@ def test_gunicorn_that_preloads_the_application_is_fresh_in_every_worker(
     assert took < END
 
 
+@pytest.mark.covers("G8", "F76", "F77")
 def test_gunicorn_whose_workers_patch_themselves_for_gevent_is_fresh_in_every_worker(
     rest: Rest, tmp_path: Path
 ) -> None:
@@ -90,7 +92,15 @@ def test_gunicorn_whose_workers_patch_themselves_for_gevent_is_fresh_in_every_wo
 def uwsgi(*options: str) -> list[str]:
     """Return the command of a uWSGI that loads the application before it forks three workers."""
     usual = ["--http-socket=127.0.0.1:0", "--master", "--processes=3", f"--module={WSGI}", "--need-app"]
-    return [need(program="uwsgi"), *usual, f"--virtualenv={sys.prefix}", "--die-on-term", "--disable-logging", *options]
+    # Debian's knows Python only as a plugin.
+    return [
+        need(program="uwsgi", anywhere=False),
+        *usual,
+        f"--virtualenv={sys.prefix}",
+        "--die-on-term",
+        "--disable-logging",
+        *options,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -98,6 +108,7 @@ def uwsgi(*options: str) -> list[str]:
     [[], ["--enable-threads"], ["--py-call-osafterfork"], ["--enable-threads", "--py-call-uwsgi-fork-hooks"]],
     ids=["as it is", "threads", "osafterfork", "fork hooks"],
 )
+@pytest.mark.covers("G8", "F76")
 def test_uwsgi_without_lazy_apps_is_fresh_in_every_worker(rest: Rest, tmp_path: Path, options: list[str]) -> None:
     """By itself uWSGI forks without a word to Python: no hook of `os.register_at_fork` runs in its workers."""
     streams = rest.server.services.broadcaster
@@ -132,6 +143,7 @@ def test_uwsgi_ends_in_time_although_its_workers_never_used_the_manager(rest: Re
     assert took < END
 
 
+@pytest.mark.covers("G8", "F76", "I5")
 def test_worker_of_a_uwsgi_without_threads_does_not_say_that_it_is_live(rest: Rest, tmp_path: Path) -> None:
     """Debian's uWSGI, and any older than 2.0.31: there nothing can keep the flags fresh."""
     program = shutil.which("uwsgi-core")

@@ -62,6 +62,7 @@ def switching(rest: Rest) -> Iterator[None]:
     assert not errors, errors
 
 
+@pytest.mark.covers("G8", "F76")
 def test_celery_is_fresh_in_every_process_of_its_pool(rest: Rest, tmp_path: Path) -> None:
     need(module="celery")
     worker = [sys.executable, "-m", "celery", "-A", f"{APPS}.celery_worker", "worker", "--pool=prefork"]
@@ -85,6 +86,7 @@ def test_celery_is_fresh_in_every_process_of_its_pool(rest: Rest, tmp_path: Path
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.covers("G8", "F76")
 def test_multiprocessing_is_fresh_in_every_process(rest: Rest, tmp_path: Path, method: str) -> None:
     program = [sys.executable, "-m", f"{APPS}.processes", method, 4]
 
@@ -94,6 +96,7 @@ def test_multiprocessing_is_fresh_in_every_process(rest: Rest, tmp_path: Path, m
     assert took < END
 
 
+@pytest.mark.covers("G8", "F75")
 def test_hundred_forks_in_a_thread_while_the_stream_applies_changes_are_all_fresh(rest: Rest, tmp_path: Path) -> None:
     start = time.monotonic()
 

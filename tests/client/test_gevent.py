@@ -21,6 +21,7 @@ END = 5.0
 PROGRAM = [sys.executable, "-m", "client.fork_apps.gevent_program"]
 
 
+@pytest.mark.covers("F77")
 def test_a_manager_is_fresh_under_gevent_and_other_greenlets_go_on(rest: Rest, tmp_path: Path) -> None:
     need(module="gevent")
 

@@ -105,6 +105,7 @@ def test_one_that_was_removed_is_not_called(live: OfflineManager, live_server: L
     assert removed.empty()
 
 
+@pytest.mark.covers("F80")
 def test_one_that_raises_changes_nothing_and_is_logged(
     live: OfflineManager, live_server: LiveServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -125,6 +126,7 @@ def test_one_that_raises_changes_nothing_and_is_logged(
     assert live.is_realtime_enabled()
 
 
+@pytest.mark.covers("G9", "F80")
 def test_one_that_blocks_holds_nothing_up_and_gets_the_net_change(
     live: OfflineManager, live_server: LiveServer
 ) -> None:
@@ -156,6 +158,7 @@ def test_one_that_blocks_holds_nothing_up_and_gets_the_net_change(
     go_on.set()
 
 
+@pytest.mark.covers("G9", "F78", "F80")
 def test_one_may_call_the_manager_and_close_it(live: OfflineManager, live_server: LiveServer) -> None:
     done: Queue[bool] = Queue()
 
@@ -172,6 +175,7 @@ def test_one_may_call_the_manager_and_close_it(live: OfflineManager, live_server
     assert live.status.state == "closed"
 
 
+@pytest.mark.covers("G9", "F78")
 def test_after_close_nobody_is_called(live: OfflineManager, live_server: LiveServer) -> None:
     told: Queue[FlagChange] = Queue()
     live.on_change(told.put)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
 import pytest
-from live import LiveServer
+from live import LiveServer, free_port
 from raw_server import Connection, Request
 from rest import Rest
 from sdk_parts import ManagerOf, StartRaw, document, keys_of
@@ -23,12 +22,7 @@ from flagent import (
 )
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
+@pytest.mark.covers("G13")
 def test_stream_comes_back_after_a_server_restart_without_a_download(
     start_server: Callable[..., LiveServer], manager_of: ManagerOf
 ) -> None:
@@ -74,6 +68,7 @@ def test_server_with_another_log_is_followed_from_its_snapshot(
         until(lambda: keys_of(manager) == {"new"})
 
 
+@pytest.mark.covers("G10", "F01")
 def test_server_that_is_down_at_first_is_found_when_it_comes(
     start_server: Callable[..., LiveServer], manager_of: ManagerOf
 ) -> None:
@@ -142,6 +137,7 @@ def test_connect_without_flags_fails_and_leaves_nothing_behind() -> None:
         flagent.connect("http://127.0.0.1:9")
 
 
+@pytest.mark.covers("G10", "F82")
 def test_fault_of_our_own_does_not_end_the_loop(rest: Rest, manager_of: ManagerOf) -> None:
     """F82, G10: an exception that nobody foresaw becomes a wait."""
     calls: list[str] = []

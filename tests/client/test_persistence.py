@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,7 @@ def kept(rest: Rest, live_server: LiveServer, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.covers("F72")
 def test_flags_are_there_although_the_server_is_not(kept: Path, live_server: LiveServer, manager_of: ManagerOf) -> None:
     manager = manager_of(live_server.url, storage_dir=kept)
 
@@ -62,6 +65,7 @@ def test_and_in_asyncio(kept: Path, live_server: LiveServer) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.covers("F69")
 def test_they_are_another_keys_own(kept: Path, live_server: LiveServer, manager_of: ManagerOf) -> None:
     manager = manager_of(FlagentClient(live_server.url, api_key="other"), storage_dir=kept)
 
@@ -117,6 +121,7 @@ def test_changes_are_kept_soon(rest: Rest, live_server: LiveServer, tmp_path: Pa
     until(lambda: any(revision in path.read_bytes()[:400] for path in (tmp_path / "kept").glob("*.flags")))
 
 
+@pytest.mark.covers("F68")
 def test_a_disk_that_takes_nothing_is_told_and_changes_nothing_else(
     rest: Rest, live_server: LiveServer, tmp_path: Path, manager_of: ManagerOf, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -133,6 +138,44 @@ def test_a_disk_that_takes_nothing_is_told_and_changes_nothing_else(
     live_server.switch(1, False)
     until(lambda: not manager.is_enabled("new_feature", "u1"))
     assert manager.status.state is State.LIVE
+
+
+@pytest.mark.covers("F68")
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT], ids=errno.errorcode.get)
+@pytest.mark.parametrize("call", ["open", "fsync"])
+def test_a_disk_that_fails_for_a_while_is_told_and_used_again(
+    rest: Rest,
+    live_server: LiveServer,
+    tmp_path: Path,
+    manager_of: ManagerOf,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    error: int,
+) -> None:
+    monkeypatch.setattr("flagent.client.saving._GATHER", 0.01)
+    monkeypatch.setattr("flagent.client.saving._RETRY", 0.01)
+    folder = tmp_path / "kept"
+    with OfflineManager(live_server.url, OfflineConfig(storage_dir=folder)):
+        pass
+    before = sorted(folder.iterdir())
+    manager = manager_of(live_server.url, storage_dir=folder)
+    manager.bootstrap()
+    manager.enable_realtime_updates()
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fails)
+        live_server.switch(1, False)
+        until(lambda: manager.status.cache_error is not None)
+        assert os.strerror(error) in str(manager.status.cache_error)
+        assert (manager.status.state, manager.is_enabled("new_feature", "u1")) == (State.LIVE, False)
+        assert sorted(folder.iterdir()) == before
+
+    until(lambda: manager.status.cache_error is None)
+    revision = f'"{manager.status.cursor}"'.encode()
+    assert sum(revision in path.read_bytes()[:400] for path in folder.iterdir()) == 1
 
 
 def test_nothing_is_kept_where_nothing_shall_be(

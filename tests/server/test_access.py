@@ -105,6 +105,7 @@ def test_an_expired_key_opens_nothing(guarded: tuple[LiveServer, str]) -> None:
     assert (answer.status_code, answer.json()) == (401, {"message": "this key is unknown, expired or revoked"})
 
 
+@pytest.mark.covers("F62")
 def test_a_revoked_key_ends_its_open_streams_and_no_others(guarded: tuple[LiveServer, str]) -> None:
     server, admin = guarded
     created = server.http.post("/keys", json={"name": "b", "kind": "server"}, headers=bearer(admin)).json()
@@ -125,6 +126,7 @@ def test_a_revoked_key_ends_its_open_streams_and_no_others(guarded: tuple[LiveSe
     streams.close()
 
 
+@pytest.mark.covers("F62")
 def test_a_key_that_another_process_revokes_is_refused_within_a_second(guarded: tuple[LiveServer, str]) -> None:
     server, _ = guarded
     backend = make_key(server, KeyKind.SERVER)
@@ -237,6 +239,7 @@ def test_a_client_key_sees_visible_flags_and_no_rule(guarded: tuple[LiveServer, 
     assert "segmentDebugLogs" not in answer.text
 
 
+@pytest.mark.covers("F61")
 def test_too_many_requests_are_refused_with_the_time_to_wait(start_server: Start) -> None:
     server = start_server(rate_limit=1.0)
 

@@ -73,6 +73,7 @@ def test_our_sdk_says_what_it_is(live_server: LiveServer) -> None:
     assert (one["kind"], one["sdk"], one["version"]) == ("sse", "flagent-python", __version__)
 
 
+@pytest.mark.covers("F58")
 def test_a_reader_that_takes_nothing_falls_behind_and_shows_it(start_server: Callable[..., LiveServer]) -> None:
     server = start_server(write_timeout=600.0)
     server.create_flag("a")

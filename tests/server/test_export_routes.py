@@ -316,6 +316,7 @@ class TestMessagePack:
 
 
 class TestBudget:
+    @pytest.mark.covers("F60", "I9")
     def test_beyond_it_clients_are_asked_to_come_back_apart(self, start_server: Callable[..., LiveServer]) -> None:
         """Clients that take nothing fill the budget; nobody is refused what needs no download."""
         server = start_server(max_downloads=2, write_timeout=600.0)
@@ -335,6 +336,7 @@ class TestBudget:
         server.wait_until(lambda: downloads(server) == 0)
         assert server.http.get(PATH).status_code == 200
 
+    @pytest.mark.covers("F58", "I7")
     def test_a_client_that_takes_nothing_is_given_up(
         self, start_server: Callable[..., LiveServer], caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -51,6 +51,7 @@ def test_a_reader_a_little_behind_gets_the_changes() -> None:
     assert hub.bridge(at(1)) is Bridge.CHANGES
 
 
+@pytest.mark.covers("G13")
 def test_a_restarted_server_bridges_from_what_is_stored() -> None:
     """G13: the ring is empty after a restart."""
     log = Log(flag(1, "a"), flag(2, "b"))
@@ -65,6 +66,7 @@ def test_a_restarted_server_bridges_from_what_is_stored() -> None:
     assert event.data["deleted"] == [{"id": 1, "key": "a"}, {"id": 2, "key": "b"}]
 
 
+@pytest.mark.covers("F55")
 def test_a_cursor_older_than_the_tombstones_is_sent_to_the_snapshot() -> None:
     hub = Hub(Stored(Snapshot.of(EPOCH, 9, [flag(1, "a")]), Log().stored().ids, (), 5))
 
@@ -146,6 +148,7 @@ def test_a_reloaded_hub_serves_what_it_was_given() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 10, 1000])
+@pytest.mark.covers("F58", "I7")
 def test_what_a_slow_reader_costs_does_not_grow_with_what_it_missed(count: int) -> None:
     log = Log()
     hub = Hub(log.stored(), ring=16, sync_after=4)
@@ -196,6 +199,7 @@ _steps = st.lists(
 
 @given(steps=_steps, ring=st.integers(1, 6), sync_after=st.integers(1, 6), max_tombstones=st.integers(0, 3))
 @settings(max_examples=150, deadline=None)
+@pytest.mark.covers("G7", "I1")
 def test_readers_of_any_speed_hold_the_hubs_state_whenever_they_read(
     steps: list[tuple[str, int, str, bool]], ring: int, sync_after: int, max_tombstones: int
 ) -> None:

@@ -39,6 +39,7 @@ def subscribers(stack: ExitStack, port: int, count: int, query: str = "payload=f
     return streams
 
 
+@pytest.mark.covers("F52")
 def test_sigterm_ends_streams_one_after_the_other_and_serves_the_others_meanwhile(tmp_path: Path) -> None:
     with process(tmp_path / "flagent.db", drain_window=1.5) as (server, url), ExitStack() as stack:
         streams = subscribers(stack, port_of(url), 100)
@@ -64,6 +65,7 @@ def test_sigterm_ends_streams_one_after_the_other_and_serves_the_others_meanwhil
         assert 0 < sum("flag.created" in each for each in last) < len(last)
 
 
+@pytest.mark.covers("G6", "F52")
 def test_each_client_is_given_another_moment_to_come_back(tmp_path: Path) -> None:
     with process(tmp_path / "flagent.db", drain_window=0.5) as (server, url), ExitStack() as stack:
         streams = subscribers(stack, port_of(url), 50)
@@ -87,6 +89,7 @@ def test_a_server_without_streams_ends_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.covers("F52")
 def test_a_thousand_streams_do_not_hold_it_back_when_it_has_to_hurry(tmp_path: Path, first: signal.Signals) -> None:
     """F52: Ctrl+C, or a second signal in the middle of the window, of which 20 s are the default."""
     with process(tmp_path / "flagent.db") as (server, url), crowd(port_of(url), _MANY) as goodbyes:
@@ -103,6 +106,7 @@ def test_a_thousand_streams_do_not_hold_it_back_when_it_has_to_hurry(tmp_path: P
         assert goodbyes() == _MANY
 
 
+@pytest.mark.covers("F52")
 def test_a_thousand_streams_are_gone_when_the_window_ends(tmp_path: Path) -> None:
     with process(tmp_path / "flagent.db", drain_window=2.0) as (server, url), crowd(port_of(url), _MANY) as goodbyes:
         began = time.monotonic()
@@ -169,6 +173,7 @@ def test_without_an_age_they_live_for_ever(start_server: Callable[..., LiveServe
             stream.next("heartbeat")
 
 
+@pytest.mark.covers("F60")
 def test_as_many_streams_as_are_allowed(start_server: Callable[..., LiveServer]) -> None:
     server = start_server(max_streams=2)
     with Subscriber(server.port) as first, Subscriber(server.port) as second:

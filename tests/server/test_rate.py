@@ -1,5 +1,6 @@
 """How often a caller may ask."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ def test_two_seconds_worth_may_come_at_once_and_then_one_per_interval() -> None:
     assert limit.wait("a", 100.125) > 0
 
 
+@pytest.mark.covers("F61")
 def test_one_caller_does_not_use_up_what_another_may() -> None:
     limit = RateLimit(1.0)
     for _ in range(10):
@@ -31,6 +33,7 @@ def test_no_limit_lets_everything_pass() -> None:
 
 
 @given(gaps=st.lists(st.floats(0, 3, allow_nan=False), min_size=1, max_size=200), rate=st.floats(0.5, 50))
+@pytest.mark.covers("F61")
 def test_never_more_than_the_rate_and_one_burst_pass(gaps: list[float], rate: float) -> None:
     limit, now, passed = RateLimit(rate), 0.0, 0
     for gap in gaps:
@@ -40,6 +43,7 @@ def test_never_more_than_the_rate_and_one_burst_pass(gaps: list[float], rate: fl
     assert passed <= now * rate + max(1.0, 2 * rate) + 1e-6
 
 
+@pytest.mark.covers("F61", "I7")
 def test_memory_is_bounded() -> None:
     limit = RateLimit(1.0)
     for caller in range(20_000):

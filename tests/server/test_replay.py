@@ -97,6 +97,7 @@ def test_the_last_event_counts_more_than_the_moment(live_server: LiveServer) -> 
         assert stream.next().data["flagKey"] == "b"
 
 
+@pytest.mark.covers("F65", "F66")
 def test_changes_that_are_made_meanwhile_are_neither_lost_nor_doubled(start_server: Callable[..., LiveServer]) -> None:
     # More behind than this, and a live reader gets the net change instead; a slow machine may fall behind a little.
     server = start_server(ring=64, sync_after=64)

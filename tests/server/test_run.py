@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import time
@@ -20,6 +21,7 @@ from flagent.server.run import bind, serve, url_of
 from flagent.server.settings import Settings
 
 
+@pytest.mark.covers("F52")
 def test_ctrl_c_ends_the_server_within_a_second_while_streams_are_open(tmp_path: Path) -> None:
     """F52, on a small scale."""
     with process(tmp_path / "flagent.db") as (server, url), ExitStack() as stack:
@@ -46,6 +48,7 @@ def test_ctrl_c_ends_the_server_within_a_second_while_streams_are_open(tmp_path:
         assert elapsed < 1.0
 
 
+@pytest.mark.covers("G3", "I10")
 def test_it_is_there_within_a_second_and_keeps_what_it_acknowledged(tmp_path: Path) -> None:
     """G3."""
     database = tmp_path / "flagent.db"
@@ -62,6 +65,19 @@ def test_it_is_there_within_a_second_and_keeps_what_it_acknowledged(tmp_path: Pa
     assert [flag["key"] for flag in flags] == ["a"]
     # Twice what is promised: the machine that tests may be busy.
     assert elapsed < 2.0
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limits of another process can't be seen here")
+def test_it_may_have_as_many_connections_as_the_system_permits(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+    try:
+        with process(tmp_path / "flagent.db") as (server, _):
+            allowed, _ = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert allowed == min(hard, 1 << 20)
 
 
 def test_the_real_port_is_told(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         with_storage(tmp_path / "a.db", Storage.load)
 
 
+@pytest.mark.covers("F74")
 def test_a_locked_database_refuses_writes_and_still_answers_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

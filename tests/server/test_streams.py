@@ -168,6 +168,7 @@ class TestResume:
         assert (resync.type, resync.data["revision"]) == ("resync", self.cursor(server, 8))
         assert event.data["flagKey"] == "later"
 
+    @pytest.mark.covers("G2", "F57", "I2")
     def test_a_reader_that_is_ahead_waits_without_hearing_of_an_older_state(self, start_server: Start) -> None:
         """G2: it has read from another server on the same log."""
         server = start_server(heartbeat=0.05)
@@ -182,6 +183,7 @@ class TestResume:
         assert {(message.type, message.id) for message in silence} == {(":", "")}
         assert event.data["flagKey"] == "b"
 
+    @pytest.mark.covers("G13")
     def test_a_restarted_server_bridges_the_gap(self, server: LiveServer, start_server: Start) -> None:
         """G13."""
         cursor = self.cursor(server, 7)

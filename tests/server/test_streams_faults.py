@@ -27,6 +27,7 @@ def test_a_client_that_hangs_up_is_noticed_in_silence(live_server: LiveServer) -
     live_server.wait_until(lambda: open_streams(live_server) == 0)
 
 
+@pytest.mark.covers("F06")
 def test_a_client_that_resets_the_connection_is_noticed(live_server: LiveServer) -> None:
     """F06, seen from the server."""
     stream = Subscriber(live_server.port)
@@ -37,6 +38,7 @@ def test_a_client_that_resets_the_connection_is_noticed(live_server: LiveServer)
     live_server.wait_until(lambda: open_streams(live_server) == 0)
 
 
+@pytest.mark.covers("F58")
 def test_a_reader_that_takes_nothing_is_cut_and_costs_the_others_nothing(start_server: Start) -> None:
     server = start_server(write_timeout=0.3)
     flag_id = server.create_flag("a")
@@ -70,6 +72,7 @@ def test_a_slow_reader_gets_the_net_change_when_it_reads_again(start_server: Sta
     assert len(events) < 40
 
 
+@pytest.mark.covers("F63")
 def test_a_crash_in_one_stream_ends_only_that_stream(live_server: LiveServer, caplog: pytest.LogCaptureFixture) -> None:
     """F63."""
     with Subscriber(live_server.port) as broken, Subscriber(live_server.port) as other:
@@ -108,6 +111,7 @@ def test_streams_are_told_goodbye_when_the_server_ends(live_server: LiveServer) 
             compatible.next()
 
 
+@pytest.mark.covers("F52", "I9")
 def test_a_server_that_drains_opens_no_stream(live_server: LiveServer) -> None:
     live_server.run(drain(live_server.services.broadcaster, window=0.0, hurried=lambda: True))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import secrets
 import sys
@@ -29,6 +30,8 @@ _log = logging.getLogger("flagent.client")
 _FORMAT = 1
 _MAX_HEADER = 4096
 _LEVEL = 1
+#: Seconds by which a clock may have been set back without doubt about the age of what was saved before.
+_SET_BACK = 1.0
 
 
 class _Header(Struct):
@@ -48,7 +51,8 @@ class Cached(NamedTuple):
     Attributes:
         snapshot: the flags.
         tag: the server's entity tag of it, or None.
-        age: seconds since it was saved, by the clock of the day.
+        age: seconds since it was known to be current, by the clock of the day; infinite when that can't be told,
+            because the clock was ahead then, or is behind now.
     """
 
     snapshot: Snapshot
@@ -85,8 +89,8 @@ class DiskCache:
                 _log.warning("%s can't be used: %s", path, exc)
         return None
 
-    def save(self, snapshot: Snapshot, tag: str | None) -> None:
-        """Store a snapshot, unless a newer one of the same log is stored already.
+    def save(self, snapshot: Snapshot, tag: str | None, age: float = 0.0) -> None:
+        """Store a snapshot, which was current `age` seconds ago, unless a newer one of the same log is stored already.
 
         Raises:
             OSError: it can't be stored; what is there stays.
@@ -101,7 +105,7 @@ class DiskCache:
             root=self._root,
             revision=str(snapshot.cursor),
             tag=tag,
-            saved_at=time.time(),
+            saved_at=max(0.0, time.time() - age),
         )
         content = msgspec.json.encode(header) + b"\n" + body
         temporary = self._folder / f".{self._newest.name}.{os.getpid()}.{secrets.token_hex(4)}"
@@ -126,7 +130,8 @@ class DiskCache:
     def _read(self, path: Path) -> Cached:
         header, body = self._parts(path)
         snapshot = decode_snapshot(_decompressed(body, self._max_bytes))
-        return Cached(snapshot, header.tag, max(0.0, time.time() - header.saved_at))
+        age = time.time() - header.saved_at
+        return Cached(snapshot, header.tag, math.inf if age < -_SET_BACK else max(0.0, age))
 
     def _parts(self, path: Path) -> tuple[_Header, bytes]:
         """Return what a file says about itself, and the rest of it, when all of it is as it was written."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 
-from ..errors import HTTPStatusError, Refused, TransportError
+from ..errors import FlagentError, HTTPStatusError, Refused, TransportError
+from .daemons import in_daemon_thread
 from .refresh import Refresher
+from .replica import Replica
 
 _log = logging.getLogger("flagent.client")
 
@@ -45,3 +50,12 @@ async def _load(refresher: Refresher, *, force: bool) -> None:
             retry_after = exc.retry_after or 0.0
         await asyncio.sleep(max(pause, retry_after))
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+async def prewarm(load: Callable[[], Awaitable[object]], replica: Replica) -> None:
+    """Load a snapshot, and compile its flags, which is otherwise done when each is first evaluated."""
+    with suppress(FlagentError):
+        # Whoever waits for it is told; the poller has logged it, and goes on trying.
+        await load()
+    if replica.ruleset is not None:
+        await in_daemon_thread("flagent warming", partial(replica.ruleset.evaluate_all, ""))

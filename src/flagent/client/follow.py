@@ -26,7 +26,7 @@ _log = logging.getLogger("flagent.client")
 
 #: Least seconds that reading waits: what has arrived while the receiver was busy must not count as late.
 _GRACE = 0.05
-_LONGEST_DELAY = 30.0
+LONGEST_DELAY = 30.0
 
 
 class Receiver(Protocol):
@@ -128,16 +128,21 @@ class Follower:
     async def run(self) -> None:
         """Follow the stream, until cancelled or giving up is due."""
         while not self.ended:
-            self.retry_at = None
-            error = await self._connection()
             try:
-                delay = self.feed.closed(time.monotonic(), error)
-                self._lost(error, delay)
+                delay = await self._round()
             except Exception:  # noqa: BLE001 - nothing may end the loop
                 _log.exception("the end of a stream could not be dealt with")
-                delay = _LONGEST_DELAY
+                delay, self.live = LONGEST_DELAY, False
             if not self.ended:
                 await asyncio.sleep(delay)
+
+    async def _round(self) -> float:
+        """Serve one connection, and return the seconds to wait before the next."""
+        self.retry_at = None
+        error = await self._connection()
+        delay = self.feed.closed(time.monotonic(), error)
+        self._lost(error, delay)
+        return delay
 
     async def _connection(self) -> FlagentError:
         """Serve one connection, and return why it ended."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from .replica import Replica
 from .session import Session
 from .staleness import StaleListener
 from .status import Status
+from .suspension import elapsed
 from .targets import GivenFlags, Where, fitted, is_given, target_of
 from .values import TypedValues
 
@@ -64,7 +64,7 @@ class LocalFlags(TypedValues):
         if self._config.enable_debug_logging:
             show_debug_logs()
         self._listeners, self._check_callback = notifier.listeners, notifier.check
-        self._replica = Replica(_always_now if is_given(target) else time.monotonic)
+        self._replica = Replica(_always_now if is_given(target) else elapsed)
         self._session = Session(target, self._config, self._replica, self._listeners)
         if isinstance(target, GivenFlags):
             wanted = self._config.filter

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from ..errors import Closed, ConfigurationError, TransportError
 from .daemons import in_daemon_thread
 from .forks import after_in_child, follow_uwsgi
-from .transport import load_library
+from .http_library import load_library
 
 _T = TypeVar("_T")
 _log = logging.getLogger("flagent.client")
@@ -158,17 +158,29 @@ class LoopThread:
                 raise Closed(f"{self._name} is closed")
             if self._loop is None:
                 self._check_gevent()
-                load_library()
-                follow_uwsgi()
-                loop = ClientLoop()
-                thread = threading.Thread(target=_run, args=(loop,), name=self._name, daemon=True)
-                thread.start()
+                loop, thread = self._begun()
                 self._loop, self._thread = loop, thread
                 if self._closed:
                     # A signal handler called `stop` while this thread was in here, and found nothing to end.
                     loop.call_soon_threadsafe(loop.stop)
                     raise Closed(f"{self._name} is closed")
             return self._loop
+
+    def _begun(self) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
+        try:
+            load_library()
+            follow_uwsgi()
+            loop = ClientLoop()
+            thread = threading.Thread(target=_run, args=(loop,), name=self._name, daemon=True)
+            try:
+                thread.start()
+            except BaseException:
+                loop.close()
+                raise
+        except (OSError, RuntimeError) as exc:
+            # No descriptor or no thread to be had: later there may be.
+            raise TransportError(f"{self._name} can't start: {exc}") from exc
+        return loop, thread
 
     def _check_gevent(self) -> None:
         # Its greenlets share what asyncio keeps for each thread: which event loop is running.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from ..errors import ConfigurationError
 from .listeners import Listeners
+
+_log = logging.getLogger("flagent.client")
 
 
 class ThreadNotifier:
@@ -47,10 +50,17 @@ class ThreadNotifier:
         with self._lock:
             if self._closed:
                 return
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
-                self._thread.start()
-        self._news.set()
+            self._news.set()
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # The flags are fresh all the same; what there is to tell is told with what comes next.
+                _log.exception("listeners can't be called now: there is no thread to be had")
+            else:
+                self._thread = thread
 
     def close(self, timeout: float) -> None:
         """Call nobody any more; wait for a call that has begun, for at most `timeout` seconds."""
@@ -66,13 +76,19 @@ class ThreadNotifier:
         while not self._closed:
             self._news.wait()
             self._news.clear()
-            for call in self.listeners.calls():
-                if self._closed:
-                    return
-                try:
-                    call()
-                except Exception:  # noqa: BLE001 - a listener may raise anything
-                    self.listeners.failed(call)
+            try:
+                self._call_all()
+            except Exception:  # noqa: BLE001 - nothing may end the thread
+                _log.exception("changes could not be told to listeners")
+
+    def _call_all(self) -> None:
+        for call in self.listeners.calls():
+            if self._closed:
+                return
+            try:
+                call()
+            except Exception:  # noqa: BLE001 - a listener may raise anything
+                self.listeners.failed(call)
 
 
 class TaskNotifier:

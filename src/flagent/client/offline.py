@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from ..core.evaluation import Ruleset
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, TransportError
 from .config import OfflineConfig
 from .local import LocalFlags
 from .loop_thread import STOP_TIMEOUT, LoopThread
@@ -26,6 +26,8 @@ _log = logging.getLogger("flagent.client")
 
 #: Seconds that `close` waits for a listener that is being called.
 _LISTENERS_TIMEOUT = 0.5
+#: Seconds until a forked child that could not start its thread tries again.
+_WAKE_PAUSE = 1.0
 
 
 class OfflineManager(LocalFlags):
@@ -55,6 +57,7 @@ class OfflineManager(LocalFlags):
         super().__init__(client, config, self._notifier)
         self._inherited: Ruleset | None = None
         self._asleep = False
+        self._wakes_at = 0.0
         self._waking = threading.Lock()
         name = f"flagent manager of {self._session.target.name}"
         self._thread: LoopThread | OnDemand = (OnDemand if self._config.on_demand else LoopThread)(
@@ -222,18 +225,19 @@ class OfflineManager(LocalFlags):
 
     def _awakened(self) -> Ruleset | None:
         self._wake()
-        return self._replica.ruleset
+        return self._replica.ruleset or self._inherited
 
     def _fall_asleep(self) -> None:
         """Begin life in a forked child: wait for the first use, which finds no ruleset and comes to `_wake`."""
         self._waking = threading.Lock()
         self._notifier.begin_anew()
+        self._wakes_at = 0.0
         self._session = self._session.abandon()
         self._inherited, self._replica.ruleset = self._replica.ruleset or self._inherited, None
         self._asleep = True
 
     def _wake(self, *, restart: bool = True) -> None:
-        if not self._asleep:
+        if not self._asleep or (restart and time.monotonic() < self._wakes_at):
             return
         with self._waking:
             if not self._asleep:
@@ -243,6 +247,8 @@ class OfflineManager(LocalFlags):
             if restart and not self._thread.closed:
                 try:
                     self._thread.start(self._session.resume())
-                except (RuntimeError, OSError):
-                    # No thread to be had: evaluation must go on all the same.
-                    _log.exception("the flags are not kept fresh in this forked process")
+                except TransportError as exc:
+                    # No thread or no descriptor to be had: evaluation goes on, and comes here again.
+                    _log.warning("the flags are not kept fresh in this forked process: %s", exc)
+                    self._inherited, self._replica.ruleset = self._replica.ruleset, None
+                    self._asleep, self._wakes_at = True, time.monotonic() + _WAKE_PAUSE

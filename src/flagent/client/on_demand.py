@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from ..errors import Closed, TransportError
 from .daemons import wait_in_daemon_thread
+from .http_library import load_library
 from .loop_thread import STOP_TIMEOUT, ClientLoop, Closing, InChild
-from .transport import load_library
 
 _T = TypeVar("_T")
 

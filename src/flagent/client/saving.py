@@ -68,6 +68,8 @@ class Saver:
 
     async def run(self) -> None:
         """Save what is new, until cancelled."""
+        # Also what an earlier run had taken up when it failed as it never should.
+        self._news.set()
         while True:
             await self._news.wait()
             await asyncio.sleep(_GATHER if self.error is None else _RETRY)
@@ -90,8 +92,9 @@ class Saver:
         ruleset = self._replica.ruleset
         if ruleset is None or ruleset is self._saved or self._replica.cursor is None:
             return
+        tag, age = self._replica.entity_tag, self._replica.age() or 0.0
         try:
-            await in_daemon_thread(_THREAD, partial(self._disk.save, ruleset.snapshot, self._replica.entity_tag))
+            await in_daemon_thread(_THREAD, partial(self._disk.save, ruleset.snapshot, tag, age))
         except (OSError, DecodeError) as exc:
             if self.error is None:
                 _log.warning("the flags can't be kept on disk: %s", exc)

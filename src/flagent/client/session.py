@@ -6,7 +6,9 @@ is awaited, and can be replaced by another on the same replica: that is what a f
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -16,8 +18,7 @@ from ..core.evaluation import Ruleset
 from ..errors import ConfigurationError, FlagentError
 from . import plain
 from .config import ClientSettings, OfflineConfig
-from .daemons import in_daemon_thread
-from .first import load_within
+from .first import load_within, prewarm
 from .follow import Follower
 from .history import History, Pulse
 from .listeners import Listeners
@@ -31,6 +32,7 @@ from .report import Report
 from .saving import saver_of
 from .staleness import StaleWatch
 from .status import Source, Status
+from .suspension import SleepWatch
 from .targets import Target, is_given
 from .tasks import Tasks
 from .transport import Transport
@@ -38,7 +40,8 @@ from .transport import Transport
 _log = logging.getLogger("flagent.client")
 
 #: What may run, by name.
-_STREAM, _POLLING, _SAVING, _STALENESS, _WARMING = "stream", "polling", "saving", "staleness", "warming"
+_STREAM, _POLLING, _SAVING, _STALENESS = "stream", "polling", "saving", "staleness"
+_SLEEP, _WARMING = "sleep", "warming"
 
 
 class Session:
@@ -111,16 +114,8 @@ class Session:
 
     async def prewarm(self) -> None:
         """Begin to load a snapshot, and to compile its flags."""
-        self._tasks.start(_WARMING, self._warm)
-
-    async def _warm(self) -> None:
-        with suppress(FlagentError):
-            # Whoever waits for it is told; the poller has logged it, and goes on trying.
-            await self._bootstrap(force_refresh=False, timeout=self._config.request_timeout)
-        ruleset = self._replica.ruleset
-        if ruleset is not None:
-            # Flags are compiled when they are first evaluated.
-            await in_daemon_thread("flagent warming", partial(ruleset.evaluate_all, ""))
+        load = partial(self._bootstrap, force_refresh=False, timeout=self._config.request_timeout)
+        self._tasks.start(_WARMING, partial(prewarm, load, self._replica))
 
     async def refresh(self, max_age: float = 0.0) -> None:
         """Ask for a newer snapshot, unless the flags were known to be current within `max_age` seconds."""
@@ -260,11 +255,24 @@ class Session:
         if not self.plan.closed:
             self.plan = replace(self.plan, polls=True)
             self._tasks.start(_POLLING, self._poller.run)
+            self._tasks.start(_SLEEP, SleepWatch(self._woke).run)
 
     def _updated(self, before: Ruleset | None, after: Ruleset, keys: Iterable[str] | None) -> None:
         self._listeners.updated(before, after, keys)
         if self._saver is not None:
             self._saver.updated()
+
+    async def _woke(self, slept: float) -> None:
+        """Ask anew for everything at once: connections may be dead, and waits began before the machine slept."""
+        # Whole fleets of virtual machines wake at the same moment.
+        await asyncio.sleep(random.uniform(0.0, self._config.reconnect_delay))  # noqa: S311
+        _log.info("awake after %.0f s: beginning anew with %s", slept, self.target.name)
+        subscription = self.plan.subscription
+        if subscription is None:
+            self._poller.ask(0.0)
+        else:
+            await self.unfollow()
+            self._begin_following(subscription)
 
     async def watch(self) -> None:
         """Begin to watch for staleness, if anybody wants to know."""

@@ -50,7 +50,8 @@ class Status:
         since: seconds for which it has been in this state.
         cursor: the server's name for the state that is held; None without flags, and from a plain Flagent server.
         source: where the flags came from last; None without flags.
-        staleness: seconds since the flags were last known to be current; None without flags.
+        staleness: seconds since the flags were last known to be current; None without flags, infinite when they are
+            from disk and the clock was ahead when they were kept there.
         staleness_bound: what `staleness` does not exceed while the state lasts, in seconds; None where there is no
             such bound, because nothing works that could keep it.
         last_error: what keeps the stream, or polling, from working; None when nothing does. Its `kind`, if it has

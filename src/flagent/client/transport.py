@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import ConfigurationError, DecodeError, FlagentError, HTTPStatusError
+from ..errors import DecodeError, FlagentError, HTTPStatusError
 from ..version import __version__
 from ..wire.backoff import parse_retry_after
 from .api_keys import KeySource
 from .config import ClientSettings
 from .daemons import in_daemon_thread
 from .failures import is_tls, transport_error
-from .forks import after_in_child
+from .http_library import make_client
 
 if TYPE_CHECKING:
     import httpx2
@@ -169,13 +167,18 @@ class Transport:
 
         While the child held them, the parent's connections would not end when the parent closes them.
         """
+        descriptors = [descriptor for stream in self._streams if (descriptor := stream.descriptor()) >= 0]
+        if not descriptors:
+            return
+        # Its number may be needed for the null device: there may be no other one to be had.
+        os.close(descriptors[0])
         null = os.open(os.devnull, os.O_RDWR)
-        for stream in self._streams:
-            descriptor = stream.descriptor()
-            if descriptor >= 0:
-                # Not closed: its object still has the number, and would close whatever has it by then.
+        for descriptor in descriptors:
+            # Not closed: its object still has the number, and would close whatever has it by then.
+            if descriptor != null:
                 os.dup2(null, descriptor, inheritable=False)
-        os.close(null)
+        if null not in descriptors:
+            os.close(null)
 
     async def _forget_certificates(self) -> None:
         """Read them anew for the next connection: they may be replaced by then."""
@@ -237,66 +240,8 @@ class Transport:
         async with self._making:
             if self._client is None:
                 # The import and the certificates take a tenth of a second, which the event loop may not have.
-                self._client = await in_daemon_thread("flagent certificates", partial(_make_client, self.settings))
+                self._client = await in_daemon_thread("flagent certificates", partial(make_client, self.settings))
         return self._client
-
-
-def load_library() -> None:
-    """Import all that connections will need, in this thread.
-
-    A fork may come at any time, and a module that another thread was just importing can never be
-    imported in the child.
-    """
-    with _importing:
-        # The other two are what httpx2 imports at the first connection.
-        for module in ("httpx2", "httpcore2", "anyio._backends._asyncio"):
-            import_module(module)
-
-
-# A fork waits for the import, which happens once. Reentrant: a module may fork while it is imported.
-_importing = threading.RLock()
-
-
-def _hold() -> None:
-    _importing.acquire()
-
-
-def _let_go() -> None:
-    _importing.release()
-
-
-def _renew() -> None:
-    # Whether the parent held it or not: uWSGI calls this hook alone.
-    global _importing
-    _importing = threading.RLock()
-
-
-after_in_child(_renew)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_hold, after_in_parent=_let_go)
-
-
-def _make_client(settings: ClientSettings) -> httpx2.AsyncClient:
-    # Also what it imports late: the event loop would wait for that.
-    load_library()
-    import httpx2
-
-    if settings.http_client is not None:
-        made = settings.http_client()
-        if not isinstance(made, httpx2.AsyncClient):
-            raise ConfigurationError(f"http_client: it made a {type(made).__name__}, not an httpx2.AsyncClient")
-        return made
-    verify = True if settings.tls is None else settings.tls.context()
-    if settings.proxy is not None:
-        try:
-            return httpx2.AsyncClient(verify=verify, proxy=settings.proxy)
-        except (ValueError, ImportError) as exc:
-            # Not what the library says: it may show the password.
-            raise ConfigurationError(f"proxy: it can't be used ({type(exc).__name__})") from None
-    try:
-        return httpx2.AsyncClient(verify=verify)
-    except (ValueError, ImportError) as exc:
-        raise ConfigurationError(f"the proxy variables of the environment can't be used: {type(exc).__name__}") from exc
 
 
 @contextmanager

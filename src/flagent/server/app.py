@@ -208,6 +208,7 @@ def _hot_routes(hub: Hub, opening: Opening, gate: Gate, settings: Settings, metr
     entity_stream = entity_streams.EntityStreamRoute(opening, watching, settings)
     socket = sockets.SocketRoute(hub, opening, watching, evaluations, gate, settings)
     metrics.gauge("bodies_made", "Snapshots and net changes encoded or compressed.", lambda: bodies.made)
+    metrics.gauge("streams_refused", "Streams refused because they came too early.", lambda: opening.admission.refused)
     metrics.gauge("downloads", "Snapshots on their way.", lambda: len(downloads))
     metrics.gauge("downloads_refused", "Snapshots refused because too many were.", lambda: downloads.refused)
     return {

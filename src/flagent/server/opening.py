@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 import socket
+import time
 from typing import NamedTuple
 
 from prometheus_client import Counter
@@ -12,6 +14,7 @@ from ..core.changes import Cursor, digest_text
 from ..wire.codec import PROTOCOL, Connected
 from ..wire.encodings import COMPATIBLE, Encoding, Messages
 from . import asgi, replay
+from .admission import Admission
 from .broadcast import Broadcaster
 from .editor import now_ms
 from .filters import Filter
@@ -53,12 +56,14 @@ class Opening:
 
     Attributes:
         broadcaster: serves what was opened.
+        admission: how many may be opened in a second.
     """
 
     def __init__(
         self, hub: Hub, storage: Storage, broadcaster: Broadcaster, settings: Settings, accepts: Counter
     ) -> None:
         self.broadcaster = broadcaster
+        self.admission = Admission(settings.open_rate)
         self._hub = hub
         self._storage = storage
         self._settings = settings
@@ -66,7 +71,7 @@ class Opening:
         self._node = settings.node or socket.gethostname()
 
     def check(self) -> None:
-        """See whether one more stream may be opened.
+        """See whether one more stream may be open.
 
         Raises:
             Refusal: 503; clients that come together are asked to come back apart.
@@ -76,6 +81,17 @@ class Opening:
         if len(self.broadcaster) >= self._settings.max_streams:
             said = f"{self._settings.max_streams} streams are open, which is all that this server takes"
             raise asgi.unavailable(said, random.randint(1, _MAX_RETRY))  # noqa: S311
+
+    def admit(self) -> None:
+        """See whether one more stream may be opened at this moment, and count it.
+
+        Raises:
+            Refusal: 503, as `check` does, or with a moment of its own to come back.
+        """
+        self.check()
+        wait = self.admission.wait(time.monotonic())
+        if wait:
+            raise asgi.unavailable("too many streams are being opened at this moment", math.ceil(wait))
 
     async def changes(self, start: Start, encoding: Encoding) -> tuple[ChangeReader | CompatibleReader, Messages]:
         """Return the reader of a stream of changes, and what it is told first.

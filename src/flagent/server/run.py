@@ -14,18 +14,16 @@ import gc
 import logging
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from ..errors import ConfigurationError
 from .app import App, create_app
-from .asgi import TRANSPORT
+from .protocols import Connection, SocketConnection
 from .settings import Settings
 
 _log = logging.getLogger("flagent.server")
@@ -38,6 +36,8 @@ _CUT = 0.5
 #: Seconds until an idle connection is closed; longer than the clients' own limits, which then never meet a closed one.
 _KEEP_ALIVE = 75
 _BACKLOG = 4096
+#: More than this no server needs; some systems permit a thousand times as many.
+_MOST_DESCRIPTORS = 1 << 20
 #: Seconds between two pings on a WebSocket, and how long the answer may take.
 _PING = 20.0
 #: Objects that survive start-up are many and stay; collecting seldom keeps pauses out of the fan-out.
@@ -63,32 +63,22 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] | None = None) 
         if on_ready is not None:
             on_ready(url)
 
+    _allow_descriptors()
     Server(settings, on_ready=ready).run()
 
 
-class Connection(HttpToolsProtocol):
-    """uvicorn's connection, which lets the routes see its transport: a stream that stalls has to be cut."""
+def _allow_descriptors() -> None:
+    """Let this process have as many connections as it may; what programs get by default is made for terminals."""
+    if sys.platform == "win32":
+        return
+    import resource
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to serve a client."""
-        super().connection_made(transport)
-        # What uvicorn copies into the `state` of the scope of every request of this connection.
-        self.app_state = {**self.app_state, TRANSPORT: transport}
-
-
-class SocketConnection(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, which takes a handshake that the application refused for one that it forgot."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        # At this level the library logs every header, and keys are in some of them.
-        self.conn.debug = False
-
-    async def send(self, message: Any) -> None:
-        """Send a message."""
-        await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
-            self.handshake_complete = True
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
+    if soft < most:
+        # Where it is refused after all, the limit stays what it was.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class Server(uvicorn.Server):

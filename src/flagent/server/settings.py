@@ -30,6 +30,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "max_age": (0.0, 86_400.0),
     "drain_window": (0.0, 600.0),
     "max_streams": (1, 10_000_000),
+    "open_rate": (0.0, 1_000_000.0),
     "max_downloads": (1, 1_000_000),
     "rate_limit": (0.0, 1_000_000.0),
     "max_body_bytes": (1024, 1 << 30),
@@ -63,6 +64,8 @@ class Settings:
         max_age: seconds after which a stream is sent elsewhere, give or take a fifth; 0 is never.
         drain_window: seconds over which open streams are ended after SIGTERM; fewer than fifty a second take less.
         max_streams: how many streams may be open; more are asked to come back later.
+        open_rate: how many streams may be opened in a second, and twice as many at once; the others are asked to come
+            back one after the other at this rate; 0 is no limit.
         max_downloads: how many snapshots may be on their way at once; more are asked to come back later.
         insecure: serve other machines although there is no admin key, and so everybody may do everything.
         open_reads: evaluation, export and streams need no key, for those of Flagent's clients that can send none.
@@ -95,6 +98,7 @@ class Settings:
     max_age: float = 1800.0
     drain_window: float = 20.0
     max_streams: int = 100_000
+    open_rate: float = 1000.0
     max_downloads: int = 1000
     insecure: bool = False
     open_reads: bool = False

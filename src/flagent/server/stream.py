@@ -14,6 +14,7 @@ from starlette.types import Send
 from ..core.changes import Cursor
 from ..wire.encodings import Messages
 from .filters import EVERYTHING, Filter
+from .sending import bytes_left
 
 
 class Kind(StrEnum):
@@ -194,8 +195,7 @@ class Stream:
 
     def taken_by_now(self) -> int:
         """Return how many bytes the connection has taken; what was handed to it counts when nobody can tell."""
-        buffered = 0 if self.transport is None else self.transport.get_write_buffer_size()
-        return self.outlet.sent - buffered
+        return self.outlet.sent - (0 if self.transport is None else bytes_left(self.transport))
 
     def abort(self) -> None:
         """Cut the connection without sending what is buffered, which a reader that takes nothing never gets."""

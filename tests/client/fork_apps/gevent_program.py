@@ -18,7 +18,7 @@ import gevent  # type: ignore[import-not-found,import-untyped,unused-ignore] # n
 from gevent.event import Event  # type: ignore[import-not-found,import-untyped,unused-ignore] # noqa: E402
 
 from flagent import FlagentError, OfflineConfig, OfflineManager  # noqa: E402
-from flagent.client.transport import load_library  # noqa: E402
+from flagent.client.http_library import load_library  # noqa: E402
 
 PAUSE = 0.002
 waits, works = [0.0], [0.0]

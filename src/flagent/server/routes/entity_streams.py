@@ -32,7 +32,7 @@ class EntityStreamRoute:
         """Answer a request; it lasts as long as the stream."""
         try:
             asgi.check_method(scope, "GET", "POST")
-            self._opening.check()
+            self._opening.admit()
             watch = await self._watch(scope, receive)
             reader, greeting = self._watching.entity(watch, access_of(scope), FULL)
         except Refusal as refusal:

@@ -50,7 +50,7 @@ class SocketRoute:
                 raise Refusal(
                     403, f"pages of {asgi.header(scope, b'origin')[:200]!r} may not connect, see cors_origins"
                 )
-            self._opening.check()
+            self._opening.admit()
         except Refusal as refusal:
             await refusal.deny(send)
             return

@@ -44,7 +44,7 @@ class StreamRoute:
         encoding = FULL if ("payload", "flag") in query else COMPATIBLE
         try:
             asgi.check_method(scope, "GET", "HEAD")
-            self._opening.check()
+            self._opening.admit()
             start = Start(wanted, last_event(scope, query), asgi.first(query, "since") or "")
             reader, greeting = await self._opening.changes(start, encoding)
         except StorageUnavailable as exc:

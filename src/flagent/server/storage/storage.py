@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -84,6 +84,8 @@ class Storage:
         """
         await self._run(self._writing, self._database.check)
         self._epoch = await self._write(partial(_prepare, database=self._database, epoch=secrets.token_hex(8)))
+        # Now, and not when they are needed first: by then clients may have taken every descriptor that there is.
+        await self._run(self._reading, self._connect_all)
 
     async def close(self) -> None:
         """Wait for what is running and close all connections; nothing can be asked afterwards."""
@@ -251,6 +253,11 @@ class Storage:
     def _append(self, connection: sa.Connection, changes: Sequence[Change], ids: Ids) -> None:
         log.append(connection, self._epoch, changes, ids)
         self._database.announce(connection)
+
+    def _connect_all(self) -> None:
+        with ExitStack() as stack:
+            for _ in range(_READERS):
+                stack.enter_context(self._reader.connect())
 
     def _dispose(self) -> None:
         self._writing.shutdown()

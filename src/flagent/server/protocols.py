@@ -1,0 +1,102 @@
+"""uvicorn's connections, which wait for no client for ever: neither for the rest of a request, nor to take an answer.
+
+Streams and downloads have limits of their own while they are written. What is left here are the requests that
+never come to their end, and the last bytes of an answer, which would keep a connection and its memory until the
+client goes away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from .asgi import TRANSPORT
+from .sending import bytes_left
+
+#: Seconds from the first byte of a request, or from the beginning of the connection, to the last byte.
+REQUEST_TIMEOUT = 60.0
+#: Seconds after which an answer that is complete must have got further on its way.
+LINGER = 10.0
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection, which lets the routes see its transport: a stream that stalls has to be cut."""
+
+    # Whether a request is expected to go on; uvicorn's own constructor is left alone.
+    _incomplete = True
+    _request_limit: asyncio.TimerHandle | None = None
+    _lingering: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to serve a client."""
+        super().connection_made(transport)
+        # What uvicorn copies into the `state` of the scope of every request of this connection.
+        self.app_state = {**self.app_state, TRANSPORT: transport}
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End with the connection."""
+        for timer in (self._request_limit, self._lingering):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of a request; nearly always it is all of one."""
+        super().data_received(data)
+        if self._incomplete and self._request_limit is None:
+            self._expect()
+        elif not self._incomplete and self._request_limit is not None:
+            self._request_limit.cancel()
+            self._request_limit = None
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._incomplete = True
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        """End a request; also the one that becomes a WebSocket."""
+        self._incomplete = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """See that the client takes what is still on its way."""
+        super().on_response_complete()
+        if self._lingering is None and self.transport.get_write_buffer_size():
+            self._linger()
+
+    def _expect(self) -> None:
+        self._request_limit = self.loop.call_later(REQUEST_TIMEOUT, self.transport.abort)
+
+    def _linger(self) -> None:
+        left, answer = bytes_left(self.transport), self.cycle
+        self._lingering = self.loop.call_later(LINGER, self._judge, left, answer)
+
+    def _judge(self, left: int, answer: object) -> None:
+        self._lingering = None
+        # Another answer that has begun meanwhile is judged when it is complete.
+        if answer is not self.cycle or not self.transport.get_write_buffer_size():
+            return
+        if bytes_left(self.transport) < left:
+            self._linger()
+        else:
+            self.transport.abort()
+
+
+class SocketConnection(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket, which takes a handshake that the application refused for one that it forgot."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # At this level the library logs every header, and keys are in some of them.
+        self.conn.debug = False
+
+    async def send(self, message: Any) -> None:
+        """Send a message."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
