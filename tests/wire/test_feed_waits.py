@@ -161,3 +161,28 @@ def test_a_stream_that_was_open_but_never_live_was_not_well() -> None:
     feed.opened(200, TYPE, 0.0)
 
     assert feed.closed(100.0) == pytest.approx(8)
+
+
+def dismissed(feed: Feed, opened_at: float, ended_at: float) -> float:
+    """Open a stream, let it end with a goodbye, and return the wait after it."""
+    feed.opened(200, TYPE, opened_at)
+    feed.received(HELLO, opened_at)
+    feed.received(stream_bytes.goodbye("max_age", 0), ended_at)
+    return feed.closed(ended_at, feed.failure)
+
+
+def test_streams_that_are_sent_elsewhere_when_they_are_old_enough_are_no_trouble() -> None:
+    feed = new_feed()
+
+    waits = [dismissed(feed, 50.0 * number, 50.0 * number + 49.0) for number in range(20)]
+
+    # However often it happens, and although none lived as long as a stream has to for its failures to be forgotten.
+    assert waits == pytest.approx([1.0] * 20)
+
+
+def test_a_server_that_does_nothing_but_say_goodbye_is_asked_less_and_less() -> None:
+    feed = new_feed()
+
+    waits = [dismissed(feed, 10.0 * number, 10.0 * number + 0.1) for number in range(6)]
+
+    assert waits[-1] == pytest.approx(30.0, rel=0.2)

@@ -14,6 +14,7 @@ came before were handed out.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -30,6 +31,8 @@ __all__ = ["Checkpoint", "Feed", "NeedSnapshot", "StreamRequest", "Update"]
 
 #: Seconds for the first event after the headers; a proxy that buffers is found out by it.
 HELLO_TIMEOUT = 10.0
+#: Seconds that a stream has to live for its goodbye to count as no failure.
+_PLANNED = 5.0
 #: Heartbeats that may be missed before a stream counts as dead.
 MISSED_HEARTBEATS = 2.5
 #: Seconds of silence after which a stream of a plain Flagent server, which has no heartbeat, is renewed.
@@ -210,7 +213,9 @@ class Feed:
         """Say that the connection is over, or was never made; return the seconds to wait before the next."""
         if self._opened_at is not None and self.live:
             # A stream that died of silence was well until it fell silent.
-            self._backoff.healthy_for((now if now < self.deadline() else self._seen_at) - self._opened_at)
+            lived = (now if now < self.deadline() else self._seen_at) - self._opened_at
+            # To be sent elsewhere is no trouble, but for a server that does nothing else.
+            self._backoff.healthy_for(math.inf if self._goodbye is not None and lived >= _PLANNED else lived)
         self.live = False
         self._opened_at = None
         self._awaiting_snapshot = False
