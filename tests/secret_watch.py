@@ -8,7 +8,7 @@ import re
 #: Keys that servers make, and those that tests make up; nothing of ours may show them.
 _KEY = re.compile(r"flagent_(?:admin|server|client)_[0-9A-Za-z]{16,}|\bsecret-key\b")
 #: Who logs: ourselves, and the libraries that see requests with their headers.
-_LOGGERS = ("flagent", "httpx2", "httpcore2", "uvicorn", "websockets")
+_LOGGERS = ("flagent", "httpx2", "httpcore2", "uvicorn")
 
 
 class SecretWatch(logging.Handler):
@@ -28,9 +28,6 @@ class SecretWatch(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Look at a record, with its traceback and everything that came with it."""
         self.seen += 1
-        if record.name == "websockets.client":
-            # That is the test's own.
-            return
         text = f"{self.format(record)} {record.__dict__}"
         if _KEY.search(text):
             self.found.append(_KEY.sub("KEY", text))
