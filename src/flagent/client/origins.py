@@ -102,13 +102,23 @@ class _ServerOrigin:
             ruleset = await in_daemon_thread("flagent snapshot", load)
         snapshot = ruleset.snapshot
         _log.debug("snapshot %s, %d bytes", snapshot.cursor, len(answer.body))
-        if not self._empty.believed(snapshot, None if held is None else held.snapshot, time.monotonic()):
+        self._check_emptiness(snapshot, None if held is None else held.snapshot)
+        age = plain.CACHE_AGE if plain.is_plain(snapshot) else 0.0
+        return Fetched(ruleset, answer.headers.get("etag"), age)
+
+    def _check_emptiness(self, snapshot: Snapshot, held: Snapshot | None) -> None:
+        """See that flags vanish because somebody deleted them, and not because a server has lost its memory."""
+        if not self._empty.believed(snapshot, held, time.monotonic()):
             raise NotReady(
                 f"{self._transport.settings.root} says that there are no flags any more, as a Flagent server does that "
                 "has just started; it is asked again"
             )
-        age = plain.CACHE_AGE if plain.is_plain(snapshot) else 0.0
-        return Fetched(ruleset, answer.headers.get("etag"), age)
+        if held is not None and held.flags and _is_unwritten(snapshot) and snapshot.epoch != held.epoch:
+            raise TransportError(
+                f"{self._transport.settings.root} has a new database, to which nothing was ever written, so the "
+                f"{len(held.flags)} flags of {held.cursor} are kept; any change of a flag there makes it count",
+                kind="protocol",
+            )
 
 
 class _FileOrigin:
@@ -144,6 +154,10 @@ class _GivenOrigin:
     async def fetch(self, _held: Ruleset | None, _tag: str | None) -> Fetched | None:
         """Return what was given."""
         return Fetched(self._ruleset, None)
+
+
+def _is_unwritten(snapshot: Snapshot) -> bool:
+    return not plain.is_plain(snapshot) and snapshot.revision == 0
 
 
 def _loaded(body: bytes, held: Ruleset | None, wanted: Filter | None) -> Ruleset:
