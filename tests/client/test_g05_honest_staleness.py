@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from pathlib import Path
 
 import httpx2
 import pytest
-from sdk_parts import ManagerOf
+from raw_server import Connection, Request
+from sdk_parts import ManagerOf, StartRaw, document
 from server_process import process
 from waiting import until
 
 from flagent import State, Status
 
 _HEARTBEAT = 0.2
+TAG = '"e:1"'
 #: Seconds that a look at the status, or the last bytes before the silence, may take on a busy machine.
 _MARGIN = 0.5
 
@@ -63,3 +66,31 @@ def test_staleness_counts_from_the_last_sign_of_a_server_that_falls_silent_with_
     assert all((status.staleness or 0.0) <= (status.staleness_bound or 0.0) + _MARGIN for status in live)
     assert all((status.staleness or 0.0) >= since - _MARGIN for since, status in silent)
     assert silent[-1][1].state is not State.LIVE
+
+
+@pytest.mark.parametrize("not_modified", [False, True])
+@pytest.mark.covers("G5", "F08", "I5")
+def test_what_comes_slowly_is_as_old_as_the_request_for_it(
+    raw_server: StartRaw, manager_of: ManagerOf, not_modified: bool
+) -> None:
+    """It says what was true when the server was asked, or a little later, and not when the last byte arrives."""
+    asked_at: list[float] = []
+
+    def answer(request: Request, connection: Connection) -> None:
+        asked_at.append(time.monotonic())
+        slow.wait(0.5)
+        if not_modified and "if-none-match" in request.headers:
+            connection.answer(b"", 304, ETag=TAG)
+        else:
+            connection.answer(document(1, "a"), ETag=TAG)
+
+    slow = threading.Event()
+    manager = manager_of(raw_server(answer).url, auto_refresh=False)
+    manager.bootstrap()
+    manager.refresh()
+
+    now = time.monotonic()
+    staleness = manager.status.staleness
+    assert staleness is not None
+    assert staleness >= now - asked_at[-1]
+    assert len(asked_at) == 2

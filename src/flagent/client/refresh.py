@@ -77,13 +77,16 @@ class Refresher:
 
     async def _fetch(self, force: bool) -> None:
         held, tag = self._replica.ruleset, None if force else self._replica.entity_tag
+        # What comes slowly is true of the moment at which it was asked for, or a later one, and nobody knows which.
+        asked_at = self._replica.now()
         fetched = await self._origin.fetch(held, tag)
         if fetched is None:
-            self._replica.confirm(Source.POLL)
+            self._replica.confirm(Source.POLL, age=self._replica.now() - asked_at)
             _log.debug("the snapshot is current: %s", tag)
             return
         snapshot = fetched.ruleset.snapshot
-        if self._replica.replace(fetched.ruleset, fetched.tag, age=fetched.age):
+        age = fetched.age + self._replica.now() - asked_at
+        if self._replica.replace(fetched.ruleset, fetched.tag, age=age):
             _log.debug("snapshot %s with %d flags", snapshot.cursor, len(snapshot.flags))
         # Held meanwhile, from the stream: then the snapshot is merely late.
         elif held is not None and snapshot.epoch == held.snapshot.epoch and snapshot.revision < held.snapshot.revision:
