@@ -24,7 +24,7 @@ from .transport import Stream, Transport
 
 _log = logging.getLogger("flagent.client")
 
-#: Least seconds that reading waits: what has arrived while the receiver was busy must not count as late.
+#: Seconds for which a stream is read on when it is late: what has arrived while the receiver was busy must not count as late.
 _GRACE = 0.05
 LONGEST_DELAY = 30.0
 
@@ -101,6 +101,7 @@ class Follower:
         self._failures = 0
         self._down_since = time.monotonic()
         self._paths = STREAM_PATHS
+        self._late_at: float | None = None
         self._news = asyncio.Event()
 
     def down_for(self, now: float) -> float:
@@ -187,9 +188,8 @@ class Follower:
         raise AssertionError("there is at least one path")
 
     async def _read(self, stream: Stream) -> bytes:
-        left = max(self.feed.deadline() - time.monotonic(), _GRACE)
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(self._time_left(time.monotonic())):
                 chunk = await stream.read()
         except TimeoutError:
             if self.feed.live:
@@ -198,6 +198,17 @@ class Follower:
         if not chunk:
             raise StreamBroken("the server ended the stream")
         return chunk
+
+    def _time_left(self, now: float) -> float:
+        """Return for how many seconds the stream may be silent."""
+        left = self.feed.deadline() - now
+        if left > _GRACE:
+            self._late_at = None
+            return left
+        if self._late_at is None:
+            self._late_at = now
+        # Once, and not for each read: what drips without ever saying anything would live for ever.
+        return self._late_at + _GRACE - now
 
     async def _deliver(self, updates: Sequence[Update]) -> None:
         pending = deque(updates)
