@@ -23,9 +23,11 @@ def redirected(request: httpx2.Request, response: httpx2.Response) -> httpx2.Req
     status = response.status_code
     try:
         target = request.url.join(location)
-    except httpx2.InvalidURL as exc:
-        raise HTTPStatusError(f"{source}: the redirect leads to no URL", status=status) from exc
-    if not location or request.method != "GET" or target.origin != request.url.origin:
+        stays = target.origin == request.url.origin
+    # The second for what has no origin, such as `file:///…`.
+    except (httpx2.InvalidURL, ValueError) as exc:
+        raise HTTPStatusError(f"{source}: the redirect leads to no URL of a server", status=status) from exc
+    if not location or request.method != "GET" or not stays:
         place = target.copy_with(username=None, password=None, query=None)
         raise HTTPStatusError(f"{source} redirects to {place}: use that address if you trust it", status=status)
     return httpx2.Request("GET", target, headers=request.headers, extensions=request.extensions)
