@@ -52,6 +52,7 @@ def test_stream_comes_back_after_a_server_restart_without_a_download(
     assert manager.status.divergences == 0
 
 
+@pytest.mark.covers("F45")
 def test_server_with_another_log_is_followed_from_its_snapshot(
     start_server: Callable[..., LiveServer], manager_of: ManagerOf, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from flagent import Flag, HTTPStatusError, State, StreamBroken, TransportError
 from flagent.core.changes import Snapshot, digest_text
 
 
+@pytest.mark.covers("F26")
 def test_html_instead_of_a_stream_is_an_error_and_tried_again(raw_server: StartRaw, manager_of: ManagerOf) -> None:
     """F26."""
 
@@ -39,6 +40,7 @@ def test_html_instead_of_a_stream_is_an_error_and_tried_again(raw_server: StartR
     assert keys_of(manager) == {"a"}
 
 
+@pytest.mark.covers("F15")
 def test_stream_that_is_compressed_all_the_same_is_read(raw_server: StartRaw, manager_of: ManagerOf) -> None:
     """F15."""
 
@@ -59,6 +61,7 @@ def test_stream_that_is_compressed_all_the_same_is_read(raw_server: StartRaw, ma
     assert manager.is_realtime_enabled()
 
 
+@pytest.mark.covers("F05")
 def test_stream_that_says_nothing_any_more_is_given_up_and_made_anew(
     raw_server: StartRaw, manager_of: ManagerOf
 ) -> None:
@@ -82,6 +85,7 @@ def test_stream_that_says_nothing_any_more_is_given_up_and_made_anew(
     assert set(resumed) == {"e:1"}
 
 
+@pytest.mark.covers("F37", "G11")
 def test_bad_payload_ends_the_stream_and_then_a_snapshot_gets_past_it(
     raw_server: StartRaw, manager_of: ManagerOf
 ) -> None:
@@ -109,6 +113,7 @@ def test_bad_payload_ends_the_stream_and_then_a_snapshot_gets_past_it(
     assert sum(request.is_stream for request in server.requests) <= 5
 
 
+@pytest.mark.covers("F41", "G4")
 def test_change_that_does_not_add_up_is_replaced_by_a_snapshot(raw_server: StartRaw, manager_of: ManagerOf) -> None:
     """G4, F50: a wrong digest."""
     revision = 1
@@ -165,6 +170,7 @@ def test_divergence_is_cured_also_when_the_snapshot_can_not_be_had_at_first(
     assert resumed == ["e:1", None]
 
 
+@pytest.mark.covers("F50")
 def test_other_digest_of_the_server_is_cured_by_one_download_and_not_by_many(
     raw_server: StartRaw, manager_of: ManagerOf
 ) -> None:
@@ -278,6 +284,7 @@ def test_plain_flagent_server_is_refreshed_at_each_event_and_once_more_later(
     assert sum(request.is_export for request in server.requests) == 4
 
 
+@pytest.mark.covers("F13", "G12")
 def test_stream_that_a_proxy_holds_back_is_called_so_and_polling_helps_out(
     raw_server: StartRaw, manager_of: ManagerOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:

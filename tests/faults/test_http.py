@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -95,6 +96,25 @@ def test_where_there_is_nothing_to_be_had_it_is_asked_for_seldom(
 
     assert (manager.status.retry_in or 0) > 25
     assert switch.shows(manager)
+
+
+@pytest.mark.covers("F23")
+@pytest.mark.usefixtures("short_waits")
+def test_refusal_that_lasts_is_logged_once_and_again_after_an_hour(
+    proxy: FaultProxy, follow: ManagerOf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> int:
+        return sum("HTTP 401" in record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
+
+    manager = follow()
+    proxy.streams(refusal("401 Unauthorized"))
+    proxy.end()
+    until(lambda: manager.status.attempt >= 5)
+    assert told() == 1
+
+    monkeypatch.setattr("flagent.client.follow.REMINDER", 0.3)
+
+    until(lambda: told() >= 3)
 
 
 def leading(status: int, *locations: str) -> Fault:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -24,9 +25,11 @@ from .transport import Stream, Transport
 
 _log = logging.getLogger("flagent.client")
 
-#: Seconds for which a stream is read on when it is late: what has arrived while the receiver was busy must not count as late.
+#: Seconds for which a stream that is late is read on: what has arrived while the receiver was busy must not count as late.
 _GRACE = 0.05
 LONGEST_DELAY = 30.0
+#: Seconds after which a failure that lasts is logged again.
+REMINDER = 3600.0
 
 
 class Receiver(Protocol):
@@ -102,6 +105,7 @@ class Follower:
         self._down_since = time.monotonic()
         self._paths = STREAM_PATHS
         self._late_at: float | None = None
+        self._warned_at = -math.inf
         self._news = asyncio.Event()
 
     def down_for(self, now: float) -> float:
@@ -249,13 +253,16 @@ class Follower:
             self._tell()
 
     def _lost(self, error: FlagentError, delay: float) -> None:
+        now = time.monotonic()
         self._failures += 1
         self.last_error = error
         limit = self._persistence.max_failures
         self.ended = not self._persistence.reconnect or 0 < limit <= self._failures
-        self.retry_at = None if self.ended else time.monotonic() + delay
-        # A stream that comes and goes is told once, until it has been healthy for a while.
-        level = logging.WARNING if self.feed.attempt <= 1 or self.ended else logging.DEBUG
+        self.retry_at = None if self.ended else now + delay
+        # A stream that comes and goes is told once, until it has been healthy for a while, and then each hour.
+        level = logging.DEBUG
+        if self.feed.attempt <= 1 or self.ended or now - self._warned_at >= REMINDER:
+            level, self._warned_at = logging.WARNING, now
         then = "giving up" if self.ended else f"next try in {delay:.2f} s"
         _log.log(level, "no stream from %s: %s; %s", self._root, error, then)
         self._tell()
