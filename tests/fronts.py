@@ -21,9 +21,12 @@ class Front:
     """A server of its own event loop and thread, whose connections are answered by `serve`.
 
     Attributes:
-        port: where it listens, on 127.0.0.1.
+        host: address at which it listens.
+        port: where it listens there; 0 for anywhere until it does.
         connections: how many were accepted.
     """
+
+    host = "127.0.0.1"
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.port = 0
@@ -56,13 +59,21 @@ class Front:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._loop.set_exception_handler(lambda _loop, _context: None)
         self._tasks: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._context)
-        self._started.set_result(server.sockets[0].getsockname()[1])
+        await self.listen()
+        self._started.set_result(self._server.sockets[0].getsockname()[1])
         await self._stop.wait()
-        server.close()
+        self._server.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def listen(self) -> None:
+        """Accept connections; a coroutine of its event loop."""
+        self._server = await asyncio.start_server(self._accept, self.host, self.port, ssl=self._context)
+
+    async def refuse(self) -> None:
+        """Accept no more connections; those that are open stay. A coroutine of its event loop."""
+        self._server.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

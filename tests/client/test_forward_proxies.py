@@ -107,6 +107,7 @@ def test_proxy_that_wants_a_password_gets_it_and_nobody_else_sees_it(
     assert "secret-key" not in repr(client) + repr(client.settings)
 
 
+@pytest.mark.covers("F17")
 def test_refusal_is_named_and_tried_again_seldom(
     secure: tuple[str, TLS], proxy: ForwardProxy, manager_of: ManagerOf
 ) -> None:
@@ -126,6 +127,7 @@ def test_refusal_is_named_and_tried_again_seldom(
     assert status.retry_in is None or status.attempt >= 1
 
 
+@pytest.mark.covers("F17")
 def test_proxy_that_lets_nothing_through_is_named_and_used_again_when_it_does(
     secure: tuple[str, TLS], proxy: ForwardProxy
 ) -> None:

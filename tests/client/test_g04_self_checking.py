@@ -8,7 +8,7 @@ from sdk_parts import CONNECTED, ManagerOf, StartRaw, document, keys_of
 from waiting import until
 
 
-@pytest.mark.covers("G4", "F50", "I1")
+@pytest.mark.covers("G4", "F41", "F50", "I1")
 def test_change_that_does_not_add_up_is_replaced_by_a_snapshot(raw_server: StartRaw, manager_of: ManagerOf) -> None:
     """G4, F50: a wrong digest."""
     revision = 1

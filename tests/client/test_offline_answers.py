@@ -34,6 +34,7 @@ def test_server_that_is_starting_is_asked_again_by_the_bootstrap(raw_server: Sta
     assert keys_of(manager) == {"a"}
 
 
+@pytest.mark.covers("F04")
 def test_bootstrap_gives_up_when_its_time_is_over(raw_server: StartRaw, manager_of: ManagerOf) -> None:
     """F04: a server that accepts and says nothing."""
     manager = manager_of(raw_server(lambda _, connection: connection.hang()).url)
@@ -46,6 +47,7 @@ def test_bootstrap_gives_up_when_its_time_is_over(raw_server: StartRaw, manager_
     assert seconds(bootstrap) < 1
 
 
+@pytest.mark.covers("F22")
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_refusal_is_said_at_once(raw_server: StartRaw, manager_of: ManagerOf, status: int) -> None:
     server = raw_server(lambda _, connection: connection.answer({"message": "who are you?"}, status))
@@ -78,6 +80,7 @@ def test_key_is_sent_on_export_and_stream_and_never_told(
     assert "secret-key" not in f"{caught.value} {caplog.text} {manager!r} {manager.status!r}"
 
 
+@pytest.mark.covers("F26")
 def test_html_instead_of_a_snapshot_is_an_error(raw_server: StartRaw, manager_of: ManagerOf) -> None:
     server = raw_server(lambda _, connection: connection.answer(b"<html>hello</html>", Content_Type="text/html"))
 
@@ -85,6 +88,7 @@ def test_html_instead_of_a_snapshot_is_an_error(raw_server: StartRaw, manager_of
         manager_of(server.url).bootstrap()
 
 
+@pytest.mark.covers("F46", "F47", "I4")
 @pytest.mark.parametrize(
     "body",
     [
@@ -112,6 +116,7 @@ def test_snapshot_that_is_none_changes_nothing(raw_server: StartRaw, manager_of:
     assert isinstance(manager.status.last_error, DecodeError)
 
 
+@pytest.mark.covers("F44", "G2", "I2")
 def test_older_snapshot_is_refused(raw_server: StartRaw, manager_of: ManagerOf) -> None:
     """G2, F44."""
     documents = iter([document(2, "a", "b"), document(1, "a")])
@@ -135,6 +140,7 @@ def test_snapshot_over_the_limit_is_refused_also_when_it_is_compressed(
         manager_of(server.url, max_snapshot_bytes=5000).bootstrap()
 
 
+@pytest.mark.covers("F25")
 def test_redirect_within_the_origin_is_followed(raw_server: StartRaw, manager_of: ManagerOf) -> None:
     def answer(request: Request, connection: Connection) -> None:
         if request.is_export:
@@ -149,6 +155,7 @@ def test_redirect_within_the_origin_is_followed(raw_server: StartRaw, manager_of
     assert keys_of(manager) == {"a"}
 
 
+@pytest.mark.covers("F25")
 def test_redirect_to_another_origin_is_refused_and_names_it(raw_server: StartRaw, manager_of: ManagerOf) -> None:
     """F25: a key never leaves the origin."""
     other = raw_server(lambda _, connection: connection.answer(document(1, "a")))
@@ -160,6 +167,7 @@ def test_redirect_to_another_origin_is_refused_and_names_it(raw_server: StartRaw
     assert other.requests == []
 
 
+@pytest.mark.covers("F25")
 def test_endless_redirects_end(raw_server: StartRaw, manager_of: ManagerOf) -> None:
     server = raw_server(lambda request, connection: connection.answer(b"", 302, Location=request.path))
 

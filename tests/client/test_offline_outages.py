@@ -22,6 +22,7 @@ from flagent import (
 )
 
 
+@pytest.mark.covers("F45")
 def test_server_with_another_log_is_followed_from_its_snapshot(
     start_server: Callable[..., LiveServer], manager_of: ManagerOf, tmp_path: Path
 ) -> None:

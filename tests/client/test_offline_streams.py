@@ -15,6 +15,7 @@ from flagent import Flag, HTTPStatusError, State, StreamBroken
 from flagent.core.changes import Snapshot, digest_text
 
 
+@pytest.mark.covers("F26")
 def test_html_instead_of_a_stream_is_an_error_and_tried_again(raw_server: StartRaw, manager_of: ManagerOf) -> None:
     """F26."""
 
@@ -39,6 +40,7 @@ def test_html_instead_of_a_stream_is_an_error_and_tried_again(raw_server: StartR
     assert keys_of(manager) == {"a"}
 
 
+@pytest.mark.covers("F15")
 def test_stream_that_is_compressed_all_the_same_is_read(raw_server: StartRaw, manager_of: ManagerOf) -> None:
     """F15."""
 
@@ -59,6 +61,7 @@ def test_stream_that_is_compressed_all_the_same_is_read(raw_server: StartRaw, ma
     assert manager.is_realtime_enabled()
 
 
+@pytest.mark.covers("F05")
 def test_stream_that_says_nothing_any_more_is_given_up_and_made_anew(
     raw_server: StartRaw, manager_of: ManagerOf
 ) -> None:

@@ -42,6 +42,7 @@ def keys_of(replica: Replica) -> set[str]:
     return set(replica.ruleset.snapshot.flags)
 
 
+@pytest.mark.covers("F44", "G2", "I2")
 def test_older_snapshot_of_the_same_log_is_not_taken(replica: Replica) -> None:
     assert not replica.replace(ruleset(4, "b"), None)
 
@@ -54,12 +55,14 @@ def test_snapshot_of_the_same_revision_is_taken(replica: Replica) -> None:
     assert keys_of(replica) == {"b"}
 
 
+@pytest.mark.covers("F45")
 def test_snapshot_of_another_log_is_taken_whatever_its_revision(replica: Replica) -> None:
     assert replica.replace(ruleset(1, "b", epoch="f"), None)
 
     assert replica.cursor == Cursor("f", 1)
 
 
+@pytest.mark.covers("F40", "G7")
 def test_change_that_is_known_already_is_passed_over(replica: Replica) -> None:
     held = replica.ruleset
 
@@ -68,6 +71,7 @@ def test_change_that_is_known_already_is_passed_over(replica: Replica) -> None:
     assert replica.ruleset is held
 
 
+@pytest.mark.covers("F41", "G4")
 def test_change_with_a_wrong_digest_is_not_applied_and_counted(replica: Replica) -> None:
     with pytest.raises(Diverged):
         replica.apply(created(6, 2, "b", digest=1), Cursor("e", 6), verify=True, partial=False)
@@ -102,6 +106,7 @@ def test_after_a_filtered_stream_only_a_snapshot_helps(replica: Replica) -> None
     assert replica.entity_tag == '"e:5;full"'
 
 
+@pytest.mark.covers("F50", "G4")
 def test_checkpoint_with_another_digest_is_said_until_a_snapshot_was_loaded(replica: Replica) -> None:
     checkpoint = Checkpoint(Cursor("e", 5), 1)
 

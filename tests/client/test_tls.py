@@ -109,6 +109,7 @@ def test_environment_may_name_the_authority(
     assert manager.is_enabled("new_feature", "u")
 
 
+@pytest.mark.covers("F18")
 def test_unknown_authority_is_named_and_nothing_is_sent(secure: StartTLS, manager_of: ManagerOf) -> None:
     error = error_of(manager_of(FlagentClient(secure().url, "secret-key")))
 
@@ -116,6 +117,7 @@ def test_unknown_authority_is_named_and_nothing_is_sent(secure: StartTLS, manage
     assert "unable to get local issuer" in str(error) or "self-signed" in str(error)
 
 
+@pytest.mark.covers("F18")
 def test_certificate_for_another_host_is_named(
     secure: StartTLS, ca: Path, authority: trustme.CA, manager_of: ManagerOf
 ) -> None:
@@ -126,6 +128,7 @@ def test_certificate_for_another_host_is_named(
     assert (error.kind, "localhost" in str(error)) == ("tls", True)
 
 
+@pytest.mark.covers("F18")
 def test_certificate_that_has_expired_is_named(
     secure: StartTLS, ca: Path, authority: trustme.CA, manager_of: ManagerOf
 ) -> None:
@@ -137,6 +140,7 @@ def test_certificate_that_has_expired_is_named(
     assert (error.kind, "expired" in str(error)) == ("tls", True)
 
 
+@pytest.mark.covers("F18")
 def test_handshake_that_stalls_ends_with_a_timeout(
     ca: Path, manager_of: ManagerOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +159,7 @@ def test_handshake_that_stalls_ends_with_a_timeout(
     assert failure.value.kind == "timeout"
 
 
+@pytest.mark.covers("F18")
 def test_replaced_authority_is_trusted_without_a_restart(
     secure: StartTLS, ca: Path, authority: trustme.CA, manager_of: ManagerOf
 ) -> None:
@@ -169,6 +174,7 @@ def test_replaced_authority_is_trusted_without_a_restart(
     assert manager.is_realtime_enabled()
 
 
+@pytest.mark.covers("F18")
 def test_server_that_gets_the_right_certificate_is_reached_again(
     rest: Rest, authority: trustme.CA, ca: Path, manager_of: ManagerOf
 ) -> None:

@@ -106,10 +106,12 @@ def test_what_the_server_asks_for_is_the_least() -> None:
     assert backoff(0.0).next_delay(next(NOWS), asked=7.0) == 7.0
 
 
+@pytest.mark.covers("F21", "I9")
 def test_clients_that_were_asked_for_the_same_wait_do_not_come_back_together() -> None:
     assert backoff(0.5).next_delay(next(NOWS), asked=100.0) == pytest.approx(105)
 
 
+@pytest.mark.covers("F21", "I9")
 @pytest.mark.parametrize(("asked", "wait"), [(1e9, MAX_ASKED), (0.0, MIN_ASKED), (-5.0, MIN_ASKED)])
 def test_what_the_server_asks_for_has_bounds(asked: float, wait: float) -> None:
     assert backoff(0.0).next_delay(next(NOWS), asked=asked) == wait
@@ -121,11 +123,13 @@ def test_a_base_that_the_server_set_stays() -> None:
     assert [round(waits.next_delay(next(NOWS), base_delay=base), 6) for base in (5.0, None)] == [5, 10]
 
 
+@pytest.mark.covers("F35")
 @pytest.mark.parametrize(("base", "first"), [(0.0, MIN_ASKED), (1e9, 30.0)])
 def test_a_base_that_the_server_set_has_bounds(base: float, first: float) -> None:
     assert backoff().next_delay(next(NOWS), base_delay=base) == pytest.approx(first)
 
 
+@pytest.mark.covers("F21")
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [

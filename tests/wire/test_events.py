@@ -166,11 +166,13 @@ def test_a_plain_flagent_servers_event_is_read() -> None:
     assert event == FlagEvent(EventType.FLAG_CREATED, 1, "a", "m")
 
 
+@pytest.mark.covers("F38")
 @pytest.mark.parametrize("type", ["message", "connection", "flag.archived", ""])
 def test_an_event_of_another_name_is_ignored_whatever_it_carries(type: str) -> None:
     assert decode_event(type, b"\xff no JSON") is None
 
 
+@pytest.mark.covers("F32", "F37")
 @pytest.mark.parametrize(
     ("type", "data", "message"),
     [

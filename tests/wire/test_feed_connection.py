@@ -53,6 +53,7 @@ def test_a_request_names_each_filter() -> None:
     assert feed.filtered
 
 
+@pytest.mark.covers("F26")
 @pytest.mark.parametrize("content_type", ["", "text/html", "application/json", "text/event-streams"])
 def test_an_answer_that_is_no_stream_is_refused(content_type: str) -> None:
     error = opening(new_feed(), 200, content_type)
@@ -61,6 +62,7 @@ def test_an_answer_that_is_no_stream_is_refused(content_type: str) -> None:
     assert "is this the address of a flag server?" in str(error)
 
 
+@pytest.mark.covers("F26")
 @pytest.mark.parametrize("content_type", ["text/event-stream; charset=x", " Text/Event-Stream ;x"])
 def test_parameters_of_the_content_type_do_not_matter(content_type: str) -> None:
     new_feed().opened(200, content_type, 0.0)
@@ -88,6 +90,7 @@ def test_a_connection_that_was_never_closed_leaves_nothing_to_the_next() -> None
     assert (feed.live, feed.protocol, feed.deadline()) == (False, None, 110.0)
 
 
+@pytest.mark.covers("F13")
 def test_connected_must_come_within_ten_seconds_whatever_else_comes() -> None:
     feed = new_feed()
     feed.opened(200, TYPE, 100.0)
@@ -124,6 +127,7 @@ def test_a_heartbeat_interval_that_makes_no_sense_is_bounded(heartbeat_ms: int, 
     assert feed.deadline() == pytest.approx(deadline)
 
 
+@pytest.mark.covers("F09")
 @pytest.mark.parametrize(
     ("chunk", "deadline"),
     [
@@ -143,6 +147,7 @@ def test_only_what_is_complete_proves_life(chunk: bytes, deadline: float) -> Non
     assert feed.deadline() == deadline
 
 
+@pytest.mark.covers("F09")
 def test_a_slow_drip_that_completes_nothing_dies() -> None:
     feed = live_feed()
 
@@ -181,6 +186,7 @@ def test_a_stream_must_begin_with_connected() -> None:
     assert isinstance(feed.failure, StreamBroken)
 
 
+@pytest.mark.covers("F39")
 def test_a_newer_major_protocol_is_no_use_and_asked_about_seldom() -> None:
     feed = new_feed(chance=0.0)
     feed.opened(200, TYPE, 0.0)
@@ -192,6 +198,7 @@ def test_a_newer_major_protocol_is_no_use_and_asked_about_seldom() -> None:
     assert feed.closed(0.0, feed.failure) == 60
 
 
+@pytest.mark.covers("F33")
 def test_an_event_over_the_limit_ends_the_stream_after_what_came_before_it() -> None:
     log = Log(flag(1, "a"))
     hello = stream_bytes.connected(log.snapshot, "changes")
@@ -207,6 +214,7 @@ def test_an_event_over_the_limit_ends_the_stream_after_what_came_before_it() -> 
     assert isinstance(feed.failure, EventTooLarge)
 
 
+@pytest.mark.covers("G10")
 @given(st.lists(st.binary(max_size=60) | st.sampled_from([HELLO, HEARTBEAT, b"\n\n", b"data: {}\n"]), max_size=12))
 def test_nothing_that_a_server_sends_raises(chunks: list[bytes]) -> None:
     feed = new_feed()

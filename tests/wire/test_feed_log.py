@@ -20,6 +20,7 @@ def test_changes_that_follow_each_other_are_handed_out_and_move_the_cursor() -> 
     assert reader.feed.cursor == Cursor(EPOCH, 3)
 
 
+@pytest.mark.covers("F40")
 def test_a_duplicate_is_dropped_and_counted_and_its_digest_compared() -> None:
     reader = LogReader()
 
@@ -29,6 +30,7 @@ def test_a_duplicate_is_dropped_and_counted_and_its_digest_compared() -> None:
     assert reader.feed.duplicates == 2
 
 
+@pytest.mark.covers("F41")
 def test_the_same_revision_with_another_content_is_told_as_another_digest() -> None:
     reader = LogReader()
     other = Log(flag(1, "a")).put(flag(99, "other"), EventType.FLAG_CREATED)
@@ -38,6 +40,7 @@ def test_the_same_revision_with_another_content_is_told_as_another_digest() -> N
     assert updates == [reader.changes[0], Checkpoint(Cursor(EPOCH, 1), other.digest)]
 
 
+@pytest.mark.covers("F42", "F43")
 @pytest.mark.parametrize("order", [(1,), (2,), (1, 0), (2, 0, 1)], ids=str)
 def test_a_gap_or_another_order_asks_for_a_snapshot_and_stops(order: tuple[int, ...]) -> None:
     reader = LogReader()
@@ -49,6 +52,7 @@ def test_a_gap_or_another_order_asks_for_a_snapshot_and_stops(order: tuple[int, 
     assert reader.feed.cursor == Cursor(EPOCH, 0)
 
 
+@pytest.mark.covers("F43")
 def test_after_the_snapshot_what_waited_goes_on_from_there() -> None:
     reader = LogReader()
     reader.received(reader.frames[1], reader.frames[0], reader.frames[1], reader.frames[2])
@@ -67,6 +71,7 @@ def test_a_holder_that_got_further_by_other_means_gets_only_what_is_newer() -> N
     assert reader.received(*reader.frames) == [reader.checkpoint(2), reader.changes[2]]
 
 
+@pytest.mark.covers("G2", "I2")
 def test_a_holder_never_moves_back_within_an_epoch() -> None:
     reader = LogReader()
     reader.received(*reader.frames)
@@ -76,12 +81,26 @@ def test_a_holder_never_moves_back_within_an_epoch() -> None:
     assert reader.feed.cursor == Cursor(EPOCH, 3)
 
 
+@pytest.mark.covers("F45")
 def test_a_change_of_another_epoch_asks_for_a_snapshot() -> None:
     reader = LogReader()
 
     assert reader.received(stream_bytes.change(reader.changes[0], "e2")) == [
         NeedSnapshot("gap: e2:1 does not follow e1:0"),
     ]
+
+
+@pytest.mark.covers("F48")
+def test_a_flag_that_was_deleted_is_not_brought_back_by_an_older_change_of_it() -> None:
+    log = Log(flag(1, "a"))
+    feed = Feed(log.snapshot.cursor, random=lambda: 0.0)
+    patch, gone = log.put(flag(1, "a", description="x")), log.delete(1)
+    frames = b"".join(stream_bytes.change(change, EPOCH) for change in (patch, gone, patch))
+
+    updates = connect(feed, stream_bytes.connected(log.snapshot, "changes") + frames)
+
+    assert updates == [patch, gone]
+    assert feed.duplicates == 1
 
 
 def test_a_sync_from_the_cursor_is_handed_out() -> None:
@@ -100,6 +119,7 @@ def test_a_sync_from_elsewhere_asks_for_a_snapshot() -> None:
     assert updates == [NeedSnapshot("gap: the update from e1:1 does not follow e1:0")]
 
 
+@pytest.mark.covers("F45")
 @pytest.mark.parametrize(
     "delta",
     [Delta(Cursor(EPOCH, 0), Cursor("e2", 9), 0), Delta(Cursor("e2", 0), Cursor("e2", 9), 0)],
@@ -120,6 +140,7 @@ def test_a_sync_that_leads_nowhere_new_is_a_duplicate() -> None:
     assert (updates, reader.feed.duplicates) == ([], 1)
 
 
+@pytest.mark.covers("F50", "G4")
 def test_a_heartbeat_at_the_cursor_lets_the_holder_compare_the_digest() -> None:
     reader = LogReader()
     reader.received(*reader.frames)
@@ -127,6 +148,7 @@ def test_a_heartbeat_at_the_cursor_lets_the_holder_compare_the_digest() -> None:
     assert reader.received(stream_bytes.heartbeat(reader.states[3])) == [reader.checkpoint(3)]
 
 
+@pytest.mark.covers("F49")
 def test_a_heartbeat_ahead_of_the_cursor_shows_that_something_got_lost() -> None:
     reader = LogReader()
 
@@ -196,6 +218,7 @@ def test_a_greeting_of_a_server_that_is_behind_changes_nothing() -> None:
     assert feed.cursor == Cursor(EPOCH, 9)
 
 
+@pytest.mark.covers("F45")
 def test_another_epoch_is_taken_from_the_snapshot_though_its_revision_is_lower() -> None:
     reader = LogReader()
     reader.received(*reader.frames, stream_bytes.heartbeat(OTHER))
@@ -205,6 +228,7 @@ def test_another_epoch_is_taken_from_the_snapshot_though_its_revision_is_lower()
     assert reader.feed.request().headers["Last-Event-ID"] == "e2:1"
 
 
+@pytest.mark.covers("F38")
 def test_unknown_events_are_ignored() -> None:
     reader = LogReader()
 

@@ -36,6 +36,7 @@ def opening(feed: Feed, status: int, content_type: str = TYPE, retry_after: floa
     return caught.value
 
 
+@pytest.mark.covers("F22", "F24")
 @pytest.mark.parametrize("status", [204, 401, 403, 404, 410])
 def test_a_refusal_is_asked_about_again_after_one_to_fifteen_minutes(status: int) -> None:
     feed = new_feed(chance=0.0)
@@ -48,6 +49,22 @@ def test_a_refusal_is_asked_about_again_after_one_to_fifteen_minutes(status: int
     assert [feed.closed(0.0, error) for _ in range(9)][-1] == 450
 
 
+@pytest.mark.covers("F23", "I9")
+@pytest.mark.parametrize("chance", [0.0, 0.5, 1 - 2**-53])
+def test_a_refusal_that_lasts_a_day_is_asked_about_in_every_hour_and_seldom(chance: float) -> None:
+    feed = new_feed(chance=chance)
+    now, attempts = 0.0, [0] * 24
+
+    while now < 24 * 3600:
+        attempts[int(now // 3600)] += 1
+        now += feed.closed(now, opening(feed, 401))
+
+    # From 15 minutes at most down to half of that, so that clients that were refused together drift apart.
+    assert all(4 <= count <= 8 for count in attempts[1:])
+    assert attempts[0] <= 12
+
+
+@pytest.mark.covers("F21")
 @pytest.mark.parametrize("status", [400, 408, 425, 429, 500, 502, 503, 504])
 def test_any_other_failure_is_retried_soon(status: int) -> None:
     feed = new_feed()
@@ -59,6 +76,7 @@ def test_any_other_failure_is_retried_soon(status: int) -> None:
     assert feed.closed(0.0, error) == pytest.approx(1)
 
 
+@pytest.mark.covers("F21")
 def test_retry_after_is_obeyed() -> None:
     feed = new_feed(chance=0.0)
 
@@ -106,6 +124,7 @@ def test_goodbye_counts_for_one_connection_only() -> None:
     assert feed.closed(3.0) == pytest.approx(2)
 
 
+@pytest.mark.covers("F35")
 @pytest.mark.parametrize(("retry", "wait"), [(5000, 5.0), (0, 0.05), (10**9, 30.0)])
 def test_the_streams_retry_sets_the_base_within_bounds(retry: int, wait: float) -> None:
     feed = new_feed()
@@ -116,6 +135,7 @@ def test_the_streams_retry_sets_the_base_within_bounds(retry: int, wait: float) 
     assert feed.closed(1.0) == pytest.approx(wait)
 
 
+@pytest.mark.covers("F07", "I9")
 def test_connecting_does_not_clear_the_backoff() -> None:
     feed = new_feed()
 

@@ -72,6 +72,7 @@ def _text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
+@pytest.mark.covers("F30")
 @given(st.data(), STREAMS)
 def test_a_stream_gives_the_same_events_however_it_is_cut(data: st.DataObject, stream: bytes) -> None:
     parser = Parser()
@@ -81,6 +82,7 @@ def test_a_stream_gives_the_same_events_however_it_is_cut(data: st.DataObject, s
     assert events == reference(stream)
 
 
+@pytest.mark.covers("F30", "F31")
 @given(STREAMS)
 def test_a_stream_that_comes_byte_by_byte_gives_the_same_as_the_whole(stream: bytes) -> None:
     whole, bytewise = Parser(), Parser()
@@ -104,6 +106,7 @@ def until_refused(parser: Parser, chunks: list[bytes]) -> tuple[list[Event], boo
     return events, False
 
 
+@pytest.mark.covers("F33")
 @given(st.data(), STREAMS, st.integers(1, 30))
 def test_whether_a_stream_is_too_large_does_not_depend_on_the_cuts(
     data: st.DataObject, stream: bytes, limit: int
@@ -120,6 +123,7 @@ def test_arbitrary_bytes_are_parsed_or_too_large_and_nothing_else(chunks: list[b
     assert all(len(event.data) <= limit for event in events)
 
 
+@pytest.mark.covers("F34", "I7")
 @pytest.mark.parametrize(
     "chunk",
     [

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from flag_strategies import flag_sets
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from flagent.core.bucketing import sliced
 from flagent.core.changes import Cursor, Delta, FlagRef, Snapshot
 from flagent.core.model import PROPORTIONAL, Constraint, Distribution, Flag, Segment, Tag, Variant
+from flagent.errors import DecodeError
 from flagent.wire.codec import View, decode_delta, decode_snapshot, encode_delta, encode_flag, encode_flags
 from flagent.wire.codec import encode_snapshot as encode
 
@@ -118,6 +120,18 @@ def test_a_snapshot_in_full_view_comes_back_as_it_was(flags: list[Flag], revisio
     assert decode_snapshot(encode(snapshot, View.FULL)) == snapshot
 
 
+@pytest.mark.covers("F46", "I4")
+@given(flag_sets(), st.sampled_from(View), st.data())
+def test_a_snapshot_that_was_cut_is_refused_wherever_that_was(
+    flags: list[Flag], view: View, data: st.DataObject
+) -> None:
+    whole = encode(Snapshot.of("e", 7, flags), view)
+
+    with pytest.raises(DecodeError):
+        decode_snapshot(whole[: data.draw(st.integers(0, len(whole) - 1))])
+
+
+@pytest.mark.covers("F47")
 def test_an_empty_snapshot_comes_back_as_it_was() -> None:
     snapshot = Snapshot.of("e", 0, ())
 

@@ -17,6 +17,8 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
 _PROTOCOL_ERRORS = frozenset(
     {"RemoteProtocolError", "LocalProtocolError", "DecodingError", "UnsupportedProtocol", "InvalidURL", "ValueError"}
 )
+#: What the library says, in an exception for wrong answers, of one that came to no end, or did not begin.
+_HUNG_UP = ("peer closed connection", "Server disconnected")
 
 
 def transport_error(what: str, exc: Exception, timeout: float | None = None) -> TransportError:
@@ -37,7 +39,7 @@ def transport_error(what: str, exc: Exception, timeout: float | None = None) -> 
     if isinstance(exc, TimeoutError) or name.endswith("Timeout"):
         limit = "" if timeout is None else f" within {timeout:g} s"
         return TransportError(f"{what}: no answer{limit}", kind="timeout")
-    kind = "protocol" if name in _PROTOCOL_ERRORS else "network"
+    kind = "protocol" if name in _PROTOCOL_ERRORS and not str(exc).startswith(_HUNG_UP) else "network"
     return TransportError(f"{what}: {_SENTENCES[kind]}{_detail(exc)}", kind=kind)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -24,9 +25,11 @@ from .transport import Stream, Transport
 
 _log = logging.getLogger("flagent.client")
 
-#: Least seconds that reading waits: what has arrived while the receiver was busy must not count as late.
+#: Seconds for which a stream that is late is read on: what has arrived while the receiver was busy must not count as late.
 _GRACE = 0.05
 LONGEST_DELAY = 30.0
+#: Seconds after which a failure that lasts is logged again.
+REMINDER = 3600.0
 
 
 class Receiver(Protocol):
@@ -101,6 +104,8 @@ class Follower:
         self._failures = 0
         self._down_since = time.monotonic()
         self._paths = STREAM_PATHS
+        self._late_at: float | None = None
+        self._warned_at = -math.inf
         self._news = asyncio.Event()
 
     def down_for(self, now: float) -> float:
@@ -187,9 +192,8 @@ class Follower:
         raise AssertionError("there is at least one path")
 
     async def _read(self, stream: Stream) -> bytes:
-        left = max(self.feed.deadline() - time.monotonic(), _GRACE)
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(self._time_left(time.monotonic())):
                 chunk = await stream.read()
         except TimeoutError:
             if self.feed.live:
@@ -198,6 +202,17 @@ class Follower:
         if not chunk:
             raise StreamBroken("the server ended the stream")
         return chunk
+
+    def _time_left(self, now: float) -> float:
+        """Return for how many seconds the stream may be silent."""
+        left = self.feed.deadline() - now
+        if left > _GRACE:
+            self._late_at = None
+            return left
+        if self._late_at is None:
+            self._late_at = now
+        # Once, and not for each read: what drips without ever saying anything would live for ever.
+        return self._late_at + _GRACE - now
 
     async def _deliver(self, updates: Sequence[Update]) -> None:
         pending = deque(updates)
@@ -238,13 +253,16 @@ class Follower:
             self._tell()
 
     def _lost(self, error: FlagentError, delay: float) -> None:
+        now = time.monotonic()
         self._failures += 1
         self.last_error = error
         limit = self._persistence.max_failures
         self.ended = not self._persistence.reconnect or 0 < limit <= self._failures
-        self.retry_at = None if self.ended else time.monotonic() + delay
-        # A stream that comes and goes is told once, until it has been healthy for a while.
-        level = logging.WARNING if self.feed.attempt <= 1 or self.ended else logging.DEBUG
+        self.retry_at = None if self.ended else now + delay
+        # A stream that comes and goes is told once, until it has been healthy for a while, and then each hour.
+        level = logging.DEBUG
+        if self.feed.attempt <= 1 or self.ended or now - self._warned_at >= REMINDER:
+            level, self._warned_at = logging.WARNING, now
         then = "giving up" if self.ended else f"next try in {delay:.2f} s"
         _log.log(level, "no stream from %s: %s; %s", self._root, error, then)
         self._tell()

@@ -21,6 +21,7 @@ from .api_keys import KeySource
 from .config import ClientSettings
 from .daemons import in_daemon_thread
 from .failures import is_tls, transport_error
+from .heads import check_coding, redirected
 from .http_library import make_client
 
 if TYPE_CHECKING:
@@ -223,9 +224,10 @@ class Transport:
         for _ in range(_MAX_REDIRECTS + 1):
             response = await client.send(request, stream=True, follow_redirects=False)
             if response.status_code not in _REDIRECTS:
+                await check_coding(client, response)
                 return response
             await response.aclose()
-            request = _redirected(request, response)
+            request = redirected(request, response)
         raise HTTPStatusError(f"{method} {url}: more than {_MAX_REDIRECTS} redirects", status=response.status_code)
 
     def _headers(self, more: Mapping[str, str] | None, content: bytes | None, key: str | None) -> dict[str, str]:
@@ -268,19 +270,3 @@ async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
     finally:
         await chunks.aclose()
     return b"".join(parts)
-
-
-def _redirected(request: httpx2.Request, response: httpx2.Response) -> httpx2.Request:
-    import httpx2
-
-    location = response.headers.get("location", "")
-    source = request.url.copy_with(query=None)
-    status = response.status_code
-    try:
-        target = request.url.join(location)
-    except httpx2.InvalidURL as exc:
-        raise HTTPStatusError(f"{source}: the redirect leads to no URL", status=status) from exc
-    if not location or request.method != "GET" or target.origin != request.url.origin:
-        place = target.copy_with(username=None, password=None, query=None)
-        raise HTTPStatusError(f"{source} redirects to {place}: use that address if you trust it", status=status)
-    return httpx2.Request("GET", target, headers=request.headers, extensions=request.extensions)

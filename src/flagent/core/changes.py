@@ -33,6 +33,10 @@ class EventType(StrEnum):
     VARIANT_UPDATED = "variant.updated"
 
 
+#: Characters; ours have 16.
+_LONGEST_EPOCH = 200
+
+
 class Cursor(NamedTuple):
     """How far a reader has read: a revision of the log that `epoch` names. Text form: `<epoch>:<revision>`."""
 
@@ -43,6 +47,9 @@ class Cursor(NamedTuple):
     def parse(cls, text: str | None) -> Cursor | None:
         """Return the cursor that `text` spells, or None if it is none of ours."""
         epoch, _, revision = (text or "").rpartition(":")
+        # What no header can carry could never be sent back.
+        if len(epoch) > _LONGEST_EPOCH or not (epoch.isascii() and epoch.isprintable()) or " " in epoch:
+            return None
         # 19 digits hold every 63-bit number; longer ones only cost time.
         if not epoch or not revision.isascii() or not revision.isdigit() or len(revision) > 19:
             return None
