@@ -49,11 +49,15 @@ def convergence(world: World, when: str) -> None:
     """I1: once faults have stopped, every client has what the database has, and so has everybody it tells."""
     for client in world.clients:
         status, newest = client.manager.status, world.database.snapshot
-        demand(client.cursor == newest.cursor, "I1", f"{client.name} is at {client.cursor}, not {newest.cursor}, {when}")
+        demand(
+            client.cursor == newest.cursor, "I1", f"{client.name} is at {client.cursor}, not {newest.cursor}, {when}"
+        )
         demand(is_current(world, client), "I1", f"{client.name} has no stream {when}: {status}")
         told = client.known is None or client.known == newest.flags
         demand(told, "I1", f"{client.name}: its listener was told of other flags than it holds, {when}")
-        demand(status.divergences == 0 or world.damaged, "G4", f"{client.name} has diverged, and nobody altered anything")
+        demand(
+            status.divergences == 0 or world.damaged, "G4", f"{client.name} has diverged, and nobody altered anything"
+        )
     for node in world.nodes:
         demand(node.hub.cursor == newest.cursor, "I1", f"a server is at {node.hub.cursor}, not {newest.cursor}, {when}")
         demand(node.hub.divergences == 0, "G4", "a server has diverged from its own log")
@@ -96,7 +100,9 @@ def honest_staleness(world: World, client: Client, held: Snapshot, now: float) -
     if outdated_at is not None and staleness is not None:
         # The client can't know how late its server is, nor when what it reads was written.
         least = now - outdated_at - world.database.most_late - client.line.lateness - world.LOOKS
-        demand(staleness >= least, "I5", f"{client.name} says {staleness:.1f} s, but is stale for {least:.1f} s: {status}")
+        demand(
+            staleness >= least, "I5", f"{client.name} says {staleness:.1f} s, but is stale for {least:.1f} s: {status}"
+        )
     # That the machine was asleep is found out soon after it wakes, and not at once.
     awake = now - world.woke_at > LOOK + 2.0
     if status.state is State.LIVE and bound is not None and staleness is not None and awake:

@@ -184,6 +184,7 @@ def _fork(client: Client, _chance: random.Random) -> None:
 
 def _refresh(client: Client, _chance: random.Random) -> None:
     if client.is_open:
+        client.stream_anew()
         client.world.begin(client.manager.refresh())
 
 

@@ -41,8 +41,7 @@ def report(seed: int, problem: BaseException) -> str:
     names = ", ".join(f"{steps[each].kind} ({steps[each].pause:g} s)" for each in kept) or "none"
     chosen = ",".join(map(str, kept)) or "none"
     return (
-        f"seed {seed}: {problem}\n  steps: {names}\n"
-        f"  python -m tests.simulator --seed {seed} --keep {chosen} --trace"
+        f"seed {seed}: {problem}\n  steps: {names}\n  python -m tests.simulator --seed {seed} --keep {chosen} --trace"
     )
 
 

@@ -78,7 +78,7 @@ class Follower:
 
     Attributes:
         feed: see above.
-        live: whether the stream is up and everything it said was delivered.
+        live: whether the stream is up, and everything was delivered that it said, or said was to come.
         ended: whether it gave up.
         last_error: why the stream is not up; None while it is, or before the first failure.
         retry_at: when the next connection is due, on the monotonic clock; None while there is one.
@@ -215,7 +215,7 @@ class Follower:
                 # next connection must not go on from where the feed is.
                 self.feed.diverged()
                 pending = deque(await self._restart(str(exc)))
-        if self.feed.live:
+        if self.feed.live and self.feed.caught_up:
             self._receiver.heard(self.feed)
             self._is_live()
 

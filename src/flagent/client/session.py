@@ -173,6 +173,7 @@ class Session:
         self._pulse.beat()
         # All at once: without its stream the poller would begin one more download before it is ended, too.
         self.plan, self._follower = replace(self.plan, subscription=None), None
+        await self._refresher.stop()
         await self._rest()
 
     async def _rest(self) -> None:
