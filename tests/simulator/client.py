@@ -12,7 +12,7 @@ from flagent import AsyncOfflineManager, OfflineConfig
 from flagent.client.config import ClientSettings
 from flagent.client.listeners import FlagChange
 from flagent.client.transport import CONNECT_TIMEOUT, HEADER_TIMEOUT, Answer
-from flagent.core.changes import Cursor
+from flagent.core.changes import Cursor, Snapshot
 from flagent.core.evaluation import Ruleset
 from flagent.core.model import Flag
 from flagent.errors import FlagentError, TransportError
@@ -35,6 +35,7 @@ class Client:
         disk: its disk.
         life: how often it began; what an earlier life left behind must do nothing any more.
         is_open: whether it runs.
+        whole: the snapshot that was found to be one that was committed.
         seen: where it was last in this life.
         known: the flags as its listener has been told of them; None before the first snapshot.
         fresh_at: when it began to follow a stream without a history of failures.
@@ -49,6 +50,7 @@ class Client:
         self.line = Line(random.Random(world.chance.random()), world.counts)
         self.disk = Disk()
         self.life = 0
+        self.whole: Snapshot | None = None
         self.is_open = False
         self.fresh_at: list[float] = []
         self.close_took = 0.0
@@ -73,6 +75,8 @@ class Client:
 
     async def _start(self) -> None:
         manager = self.manager
+        # No two programs begin at the same moment.
+        await asyncio.sleep(self.line.chance.uniform(0.0, 0.01))
         with suppress(FlagentError):
             await manager.bootstrap()
         with suppress(FlagentError):

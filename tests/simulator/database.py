@@ -218,8 +218,11 @@ class View:
         head = self.head()
         if head.snapshot.epoch != self.epoch or head.snapshot.revision < revision:
             raise Diverged(f"the log is at {head.snapshot.cursor}, not after {self.epoch}:{revision}")
+        rows = [row for row in head.rows if row.revision > revision][:limit]
+        if head.snapshot.revision > revision and (not rows or rows[0].revision != revision + 1):
+            raise Diverged(f"the log does not reach back to {revision}")
         self._has_served()
-        return [row for row in head.rows if row.revision > revision][:limit]
+        return rows
 
     async def since(self, at_ms: int) -> Since:
         """Return where the changes since a moment are: nobody asks."""

@@ -12,6 +12,8 @@ from flagent.errors import TransportError
 
 #: Bytes that a connection takes while nobody reads.
 _CAPACITY = 8192
+#: Seconds between heartbeats.
+_HEARTBEAT = 15.0
 #: Seconds after which a server gives up a connection of which nothing is acknowledged.
 _GIVEN_UP = 25.0
 #: Where an altered digit would make another cursor of a cursor. No digest covers it, so nobody could know: against that
@@ -39,7 +41,7 @@ class Line:
         server: which server it leads to.
         down: connections are refused.
         frozen: nothing arrives, and nobody is told.
-        slow: the client takes half a second for each piece.
+        slow: the client takes about half a second for each piece.
         holds: streams are held back, as by a proxy that buffers.
         flaps: each stream ends after its first message.
         delay: bounds in seconds of the time that a message takes.
@@ -108,6 +110,9 @@ class Line:
             return False
         setattr(self, fault, left - 1)
         self.counts[f"message {fault}"] += 1
+        if fault == "corrupts":
+            # Whatever it said, it may now say nothing: then that something is missing shows with the next heartbeat.
+            self.lateness = max(self.lateness, 2 * _HEARTBEAT)
         return True
 
     def altered(self, body: bytes) -> bytes:
@@ -234,7 +239,7 @@ class Pipe:
                 raise TransportError("the connection broke")
             if self._pieces and not self.dead and not self.held:
                 arrives, sent, piece = self._pieces[0]
-                wait = max(arrives - self._loop.time(), 0.5 if self._line.slow else 0.0)
+                wait = max(arrives - self._loop.time(), self._line.chance.uniform(0.3, 0.7) if self._line.slow else 0.0)
                 if wait > 0.0:
                     await asyncio.sleep(wait)
                     if self._ends == "broken" or self.dead:

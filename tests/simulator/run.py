@@ -18,7 +18,7 @@ from . import schedule as schedules
 from .client import Client, SimulatedTransport
 from .clock import virtual_time
 from .disk import SimulatedOs
-from .invariants import Broken, demand
+from .invariants import Broken
 from .schedule import Step
 from .world import World
 
@@ -80,7 +80,8 @@ def simulate(
                 world.check()
             finally:
                 await _end(world)
-            demand(not loop.failures, "G10", f"nobody caught {loop.failures[:1]}")
+            if loop.failures:
+                raise loop.failures[0]
 
         with _edges(world), _errors_of(world):
             loop.run_until_complete(run_all())
@@ -143,7 +144,7 @@ class _Errors(logging.Handler):
             self._world.counts["server loaded its state anew"] += 1
             return
         error = record.exc_info[1] if record.exc_info else None
-        broken = error if isinstance(error, Broken) else Broken(f"G10: {said}: {error!r}")
+        broken = error if isinstance(error, Broken) else Broken("G10", f"{said}: {error!r}")
         self._world.loop.failures.append(broken)
 
 
@@ -178,7 +179,7 @@ async def _end(world: World) -> None:
     names = sorted(str(task.get_coro()) for task in left)
     for task in left:
         task.cancel()
-    raise Broken(f"I7: these go on after everything was closed: {names}")
+    raise Broken("I7", f"these go on after everything was closed: {names}")
 
 
 __all__ = ["Client", "Outcome", "run", "simulate"]

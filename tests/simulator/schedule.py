@@ -220,6 +220,11 @@ def _suspend(world: World, chance: random.Random) -> None:
             pipe.die()
 
 
+def _damage_disk(client: Client, chance: random.Random) -> None:
+    client.disk.damage(chance)
+    client.world.damaged_disks = True
+
+
 async def _calm(world: World, chance: random.Random) -> None:
     """Mend everything, wait until all is well, and demand that an edit then arrives at once."""
     await world.settle()
@@ -269,7 +274,7 @@ KINDS: dict[str, tuple[int, Take]] = {
     "suspend": (1, _step(_suspend)),
     "disk full": (1, _on_client(lambda client, _: setattr(client.disk, "full", True))),
     "disk broken": (1, _on_client(lambda client, _: setattr(client.disk, "broken", True))),
-    "disk damaged": (1, _on_client(lambda client, chance: client.disk.damage(chance))),
+    "disk damaged": (1, _on_client(_damage_disk)),
     "disk mended": (1, _on_client(lambda client, _: client.disk.__dict__.update(full=False, broken=False))),
     "calm": (1, _calm),
 }

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 from flagent.client.listeners import FlagChange
+from flagent.client.status import Source, State, Status
 from flagent.core.changes import Cursor
 from flagent.core.evaluation import Ruleset
 from flagent.errors import FlagentError, StreamBroken
@@ -20,8 +21,11 @@ from . import invariants
 from .client import Client
 from .clock import VirtualLoop
 from .database import Database
-from .invariants import Broken, demand
+from .invariants import Broken
 from .node import Node
+
+_STATES = {state: f"state {state}" for state in State}
+_SOURCES = {source: f"source {source}" for source in (*Source, None)}
 
 
 class World:
@@ -36,6 +40,7 @@ class World:
     Attributes:
         counts: how often what has happened.
         damaged: something was altered, lost or repeated on the way, so that digests may differ.
+        damaged_disks: what was written to some disk was altered later.
         lagged: some server was late.
         woke_at: when the machine was last asleep.
         acknowledged: edits that administrators were told are done: epoch, flag and revision.
@@ -57,7 +62,7 @@ class World:
         self.chance = random.Random(seed ^ 0x5EED)
         self.loop = loop
         self.counts: Counter[str] = Counter()
-        self.damaged = self.lagged = False
+        self.damaged = self.damaged_disks = self.lagged = False
         self.woke_at = -1000.0
         self.acknowledged: list[tuple[str, int, int]] = []
         self.settings = self._some_settings()
@@ -139,24 +144,27 @@ class World:
         """Hear that a client asks for something."""
         now = self.loop.time()
         self.note(f"{client.name} asks for {path}")
-        demand(client.is_open and client.life == life, "I8", f"{client.name} asked for {path} after its end")
+        if not client.is_open or client.life != life:
+            raise Broken("I8", f"{client.name} asked for {path} after its end")
         other = self._asked_at.setdefault(now, client)
-        begins = now in client.fresh_at
-        demand(other is client or begins, "I9", f"{client.name} and {other.name} asked for {path} at the same moment")
+        if other is not client and now not in client.fresh_at:
+            raise Broken("I9", f"{client.name} and {other.name} asked for {path} at the same moment")
         if streams:
             client.line.asked_at.append(now)
 
     def updated(self, client: Client, ruleset: Ruleset) -> None:
         """Hear that a client holds something else."""
         self.note(f"{client.name} holds {ruleset.snapshot.cursor}")
-        demand(client.is_open, "I8", f"{client.name} was updated after its end")
+        if not client.is_open:
+            raise Broken("I8", f"{client.name} was updated after its end")
         invariants.whole(self, client, ruleset.snapshot)
         invariants.monotonic(self, client, ruleset.snapshot)
 
     def told(self, client: Client, change: FlagChange) -> None:
         """Hear that a client's listener was told of a change."""
         self.note(f"{client.name} tells of {change.flag_key}")
-        demand(client.is_open, "I8", f"{client.name} called a listener after its end")
+        if not client.is_open:
+            raise Broken("I8", f"{client.name} called a listener after its end")
         if client.known is not None:
             if change.new is None:
                 client.known.pop(change.flag_key, None)
@@ -178,29 +186,30 @@ class World:
                 self.database.most_late = max(self.database.most_late, late)
         for client in self.clients:
             ruleset = client.ruleset
-            invariants.never_empty(self, client)
+            invariants.never_empty(client)
             if ruleset is not None:
                 invariants.whole(self, client, ruleset.snapshot)
                 invariants.monotonic(self, client, ruleset.snapshot)
             if client.is_open:
-                self._count(client)
+                status = client.manager.status
+                self._count(status)
                 if ruleset is not None:
-                    invariants.honest_staleness(self, client, ruleset.snapshot, now)
+                    invariants.honest_staleness(self, client, ruleset.snapshot, status)
             invariants.evaluation(self, client)
-            invariants.bounded(self, client)
             invariants.closed(client)
             invariants.backoff(client, now)
+        invariants.bounded(self)
         invariants.acknowledged(self)
 
-    def _count(self, client: Client) -> None:
-        status, counts = client.manager.status, self.counts
-        counts[f"state {status.state}"] += 1
-        counts[f"source {status.source}"] += 1
+    def _count(self, status: Status) -> None:
+        counts, error = self.counts, status.last_error
+        counts[_STATES[status.state]] += 1
+        counts[_SOURCES[status.source]] += 1
         counts["disk error"] += status.cache_error is not None
         counts["divergence found"] += status.divergences > 0
-        if isinstance(status.last_error, FlagentError):
-            kind = getattr(status.last_error, "kind", "") if isinstance(status.last_error, StreamBroken) else ""
-            counts[f"error {type(status.last_error).__name__} {kind}".strip()] += 1
+        if error is not None:
+            kind = error.kind if isinstance(error, StreamBroken) else ""
+            counts[f"error {type(error).__name__} {kind}".strip()] += 1
 
     async def pause(self, seconds: float) -> None:
         """Let time pass, and look at everything meanwhile."""
@@ -229,6 +238,7 @@ class World:
             await self.pause(5.0)
             well = well + 5.0 if self.is_well() else 0.0
         self.expect_convergence("although everything was mended")
+        invariants.kept(self)
 
     def refused(self) -> bool:
         """Return whether somebody was refused in a way after which trying soon again is of no use."""
@@ -244,5 +254,5 @@ class World:
         """Demand that every client has what the database has."""
         for node in self.nodes:
             if not node.up:
-                raise Broken(f"I1: a server does not start {when}")
+                raise Broken("I1", f"a server does not start {when}")
         invariants.convergence(self, when)
