@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from multiprocessing import get_context
 
+from .mutations import MUTATIONS
 from .run import run
 from .schedule import Step, schedule
 from .shrinking import failure, report
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="M", help="the first seed")
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="in how many processes")
     parser.add_argument("--counts", action="store_true", help="say how often what has happened")
+    parser.add_argument("--mutation", choices=["all", *MUTATIONS], help="say which seeds notice that a rule is broken")
     parser.add_argument("--seed", type=int, metavar="N", help="run this one")
     parser.add_argument("--keep", metavar="A,B,…", help="of its steps only these, by their places; none for none")
     parser.add_argument("--trace", action="store_true", help="tell everything that happens")
@@ -31,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     if asked.jobs < 1 or asked.seeds < 0:
         parser.error("--jobs and --seeds are whole numbers above 0")
     try:
+        if asked.mutation is not None:
+            names = MUTATIONS if asked.mutation == "all" else [asked.mutation]
+            return _look_for(names, range(asked.first, asked.first + asked.seeds))
         if asked.seed is None:
             return _run_many(range(asked.first, asked.first + asked.seeds), asked.jobs, counts=asked.counts)
         return _run_one(asked.seed, _kept(parser, schedule(asked.seed), asked.keep), trace=asked.trace)
@@ -56,6 +61,23 @@ def _run_one(seed: int, steps: list[Step], *, trace: bool) -> int:
         return 1
     print(f"all invariants hold; trace {outcome.trace[:16]}")
     return 0
+
+
+def _look_for(names: Iterable[str], seeds: Iterable[int], enough: int = 3) -> int:
+    """Say which seeds notice mutations, and how; return 1 if one is not noticed."""
+    unnoticed = 0
+    for name in names:
+        noticed: list[str] = []
+        with MUTATIONS[name].broken():
+            for seed in seeds:
+                problem = failure(seed)
+                if problem is not None:
+                    noticed.append(f"{seed} ({str(problem).partition(':')[0]})")
+                if len(noticed) == enough:
+                    break
+        unnoticed += not noticed
+        print(f"{name}: {', '.join(noticed) or 'NOT NOTICED'}", flush=True)
+    return 1 if unnoticed else 0
 
 
 def _outcome(seed: int) -> tuple[int, AssertionError | None, Counter[str]]:

@@ -15,9 +15,10 @@ from flagent.client.transport import CONNECT_TIMEOUT, HEADER_TIMEOUT, Answer
 from flagent.core.changes import Cursor, Snapshot
 from flagent.core.evaluation import Ruleset
 from flagent.core.model import Flag
-from flagent.errors import FlagentError, TransportError
+from flagent.errors import DecodeError, FlagentError, TransportError
 from flagent.wire.backoff import parse_retry_after
 
+from . import invariants
 from .disk import Disk
 from .network import Line, Pipe
 
@@ -100,13 +101,16 @@ class Client:
     def fork(self) -> None:
         """Go on as the forked child of what it was; the parent is not looked at any more."""
         self._live_anew()
+        begun = not self._starting.done()
         self._starting.cancel()
+        self.world.end_calls(self)
         self.manager._session.forget()
         self.manager.after_fork()
         self._observe()
         # What the parent had open is not the child's.
         self.line.cut()
-        self._starting = asyncio.create_task(self._start())
+        if begun:
+            self._starting = asyncio.create_task(self._start())
 
     def stream_anew(self) -> None:
         """Note that the stream is about to begin without a history of failures."""
@@ -125,15 +129,28 @@ class Client:
         """End the program, and the machine that it runs on."""
         self.life += 1
         self._starting.cancel()
+        self.world.end_calls(self)
         self.manager._session.forget()
         self.manager._session.end()
         self.line.cut()
+        saver = self.manager._session._saver
+        saved = None if saver is None or saver._saved is None else saver._saved.snapshot
         self.disk.cut_power(self.line.chance)
+        invariants.survives_power_cut(self, saved)
         self.is_open = False
         # What is cancelled has a turn before anything else begins.
         for _ in range(5):
             await asyncio.sleep(0)
         self.writes = self.disk.writes
+
+    def kept(self) -> list[Snapshot]:
+        """Return the snapshots in the files on its disk, those that can be read."""
+        saver = self.manager._session._saver
+        found = []
+        for path in () if saver is None else (saver._disk._newest, saver._disk._previous):
+            with suppress(OSError, DecodeError):
+                found.append(saver._disk._read(path).snapshot)
+        return found
 
     @property
     def ruleset(self) -> Ruleset | None:

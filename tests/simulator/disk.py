@@ -46,16 +46,17 @@ class Disk:
         self.files = {name: _File(file.synced, file.synced) for name, file in entries.items()}
         self.sync()
 
-    def damage(self, chance: random.Random) -> None:
-        """Alter a file, or cut it off."""
+    def damage(self, chance: random.Random) -> bool:
+        """Alter a file, or cut it off; return whether there was one."""
         names = sorted(name for name, file in self.files.items() if file.content)
         if not names:
-            return
+            return False
         file = self.files[chance.choice(names)]
         place = chance.randrange(len(file.content))
         altered = bytes([file.content[place] ^ (1 << chance.randrange(8))])
         rest = file.content[place + 1 :] if chance.random() < 0.6 else b""
         file.content = file.synced = file.content[:place] + altered + rest
+        return True
 
     def check_readable(self) -> None:
         """See whether anything can be read.

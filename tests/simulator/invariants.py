@@ -85,6 +85,21 @@ def kept(world: World) -> None:
             raise Broken("G2", f"{client.name} holds {client.cursor}, and keeps {found and found.snapshot.cursor}")
 
 
+def survives_power_cut(client: Client, saved: Snapshot | None) -> None:
+    """G2: what was written to the disk is there after a power cut."""
+    if saved is None or client.world.damaged_disks or client.disk.broken:
+        return
+    if all(each.cursor != saved.cursor for each in client.kept()):
+        raise Broken("G2", f"{client.name} had written {saved.cursor}, and after the power cut it is gone")
+
+
+def survives_damage(client: Client, before: list[Snapshot]) -> None:
+    """G2: of two files one may be damaged; what is left is one of them, or nothing, but nothing else."""
+    after = client.kept()
+    if len(after) < len(before) - 1 or any(each not in before for each in after):
+        raise Broken("G2", f"{client.name} finds {after} on its disk, where {before} was")
+
+
 def monotonic(world: World, client: Client, held: Snapshot) -> None:
     """I2: a revision never decreases within an epoch; another epoch is one that some server has served."""
     before, cursor = client.seen, held.cursor

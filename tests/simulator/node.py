@@ -115,12 +115,14 @@ class Node:
 
     async def edit(self, decide: Callable[..., Sequence[Any]]) -> tuple[str, tuple[Flag, ...]]:
         """Take an edit of an administrator; return the log and the flags as acknowledged, or none if it was refused."""
+        view = self._view
+        assert view is not None
         work = self._own(self.editor.edit("admin", lambda state: decide(state.snapshot, state.ids)))
         try:
             flags: tuple[Flag, ...] = await asyncio.shield(work)
         except (StorageUnavailable, asyncio.CancelledError):
             return "", ()
-        return "" if self._view is None else self._view.epoch, flags
+        return view.epoch, flags
 
     def serve(self, path: str, query: Any, headers: Mapping[str, str], pipe: Pipe) -> None:
         """Begin to answer a request.

@@ -66,7 +66,7 @@ def simulate(
     seed: int,
     live: Callable[[World], Awaitable[None]],
     *,
-    clients: int = 3,
+    clients: int = 0,
     told: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Let `live` make a world go through something; it finds servers and clients that have just begun."""

@@ -6,13 +6,14 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from . import invariants
 from .client import Client
 from .database import some_edit
 from .network import Canned
 from .world import World
 
 #: Steps of a schedule, at least and at most.
-_LENGTH = (8, 24)
+_LENGTH = (6, 16)
 _PAUSES = (0.0, 0.01, 0.3, 0.3, 2.0, 10.0, 45.0)
 
 Take = Callable[[World, random.Random], Awaitable[None]]
@@ -151,6 +152,11 @@ def _lag(world: World, chance: random.Random) -> None:
     world.nodes[1].disturb(lag=lag)
 
 
+def _database_down(world: World, chance: random.Random) -> None:
+    chance.choice(world.nodes).disturb(database_down=True)
+    world.lagged = True
+
+
 async def _close(world: World, chance: random.Random) -> None:
     client = chance.choice(world.clients)
     if client.is_open:
@@ -185,25 +191,26 @@ def _fork(client: Client, _chance: random.Random) -> None:
 def _refresh(client: Client, _chance: random.Random) -> None:
     if client.is_open:
         client.stream_anew()
-        client.world.begin(client.manager.refresh())
+        client.world.begin(client.manager.refresh(), client)
 
 
 async def _stream_off_and_on(world: World, chance: random.Random) -> None:
     client = chance.choice(world.clients)
     if client.is_open:
-        await client.manager.disable_realtime_updates()
         client.stream_anew()
-        world.begin(client.manager.enable_realtime_updates())
+        await client.manager.disable_realtime_updates()
+        world.begin(client.manager.enable_realtime_updates(), client)
 
 
 async def _stream_off(world: World, chance: random.Random) -> None:
     """Let a client poll for two minutes."""
     client = chance.choice(world.clients)
     if client.is_open:
+        client.stream_anew()
         await client.manager.disable_realtime_updates()
         await world.pause(120.0)
         client.stream_anew()
-        world.begin(client.manager.enable_realtime_updates())
+        world.begin(client.manager.enable_realtime_updates(), client)
 
 
 def _clock(world: World, chance: random.Random) -> None:
@@ -221,8 +228,10 @@ def _suspend(world: World, chance: random.Random) -> None:
 
 
 def _damage_disk(client: Client, chance: random.Random) -> None:
-    client.disk.damage(chance)
-    client.world.damaged_disks = True
+    before = client.kept()
+    if client.disk.damage(chance):
+        client.world.damaged_disks = True
+    invariants.survives_damage(client, before)
 
 
 async def _calm(world: World, chance: random.Random) -> None:
@@ -260,7 +269,7 @@ KINDS: dict[str, tuple[int, Take]] = {
     "drain": (1, _drain),
     "start": (4, _step(_start)),
     "lag": (2, _step(_lag)),
-    "database down": (1, _step(lambda world, chance: chance.choice(world.nodes).disturb(database_down=True))),
+    "database down": (1, _step(_database_down)),
     "database up": (2, _step(lambda world, _: [node.disturb(database_down=False) for node in world.nodes] and None)),
     "close": (1, _close),
     "begin": (2, _step(_begin)),
