@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flagent import AsyncOfflineManager, OfflineConfig
 from flagent.client.config import ClientSettings
+from flagent.client.disk import Cached
 from flagent.client.listeners import FlagChange
 from flagent.client.transport import CONNECT_TIMEOUT, HEADER_TIMEOUT, Answer
 from flagent.core.changes import Cursor, Snapshot
@@ -100,16 +101,19 @@ class Client:
 
     def fork(self) -> None:
         """Go on as the forked child of what it was; the parent is not looked at any more."""
+        seen = self.seen
         self._live_anew()
-        begun = not self._starting.done()
+        # It has what its parent had.
+        self.seen = seen
+        busy = self.world.end_calls(self) or not self._starting.done()
         self._starting.cancel()
-        self.world.end_calls(self)
         self.manager._session.forget()
         self.manager.after_fork()
         self._observe()
         # What the parent had open is not the child's.
         self.line.cut()
-        if begun:
+        if busy:
+            # What the parent's program was just about to do, the child's does.
             self._starting = asyncio.create_task(self._start())
 
     def stream_anew(self) -> None:
@@ -143,13 +147,13 @@ class Client:
             await asyncio.sleep(0)
         self.writes = self.disk.writes
 
-    def kept(self) -> list[Snapshot]:
-        """Return the snapshots in the files on its disk, those that can be read."""
+    def kept(self) -> list[Cached]:
+        """Return what the files on its disk say, those that can be read."""
         saver = self.manager._session._saver
         found = []
         for path in () if saver is None else (saver._disk._newest, saver._disk._previous):
             with suppress(OSError, DecodeError):
-                found.append(saver._disk._read(path).snapshot)
+                found.append(saver._disk._read(path))
         return found
 
     @property
@@ -209,8 +213,8 @@ class SimulatedTransport:
         client, world = self._client, self._client.world
         line = client.line
         world.asked(client, self._life, path, streams=streams)
-        if line.canned:
-            canned = line.canned.popleft()
+        canned = line.canned.popleft() if line.canned else line.refuses
+        if canned is not None:
             world.counts[f"answered {canned.status} by another"] += 1
             await line.trip()
             return SimulatedStream(None, canned.status, _canned_headers(canned), canned.body)

@@ -1,7 +1,7 @@
 """The database that all servers share: the log with everything that it ever was, and a server's view of it.
 
-A view (`View`) has the calls of `server.storage.Storage`, in the same words and with the same exceptions. It may be late,
-as the view of a replica is, or of a relay that follows another server's log; and it may be out of order.
+A view (`View`) has the calls of `server.storage.Storage`, in the same words and with the same exceptions. It may be
+late, as the view of a replica is, or of a relay that follows another server's log; and it may be out of order.
 """
 
 from __future__ import annotations

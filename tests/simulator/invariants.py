@@ -9,9 +9,10 @@ from __future__ import annotations
 from bisect import bisect
 from typing import TYPE_CHECKING
 
+from flagent.client.disk import Cached
 from flagent.client.status import State, Status
 from flagent.client.suspension import LOOK
-from flagent.core.changes import Snapshot
+from flagent.core.changes import Cursor, Snapshot
 from flagent.core.evaluation import Reason
 
 if TYPE_CHECKING:
@@ -80,20 +81,28 @@ def kept(world: World) -> None:
         saver = client.manager._session._saver
         if saver is None or saver.error is not None or world.damaged_disks:
             continue
+        if client.disk.writes >= 2 and len(client.kept()) < 2:
+            raise Broken("G2", f"{client.name} has not kept the file before")
         found = saver._disk.load()
         if found is None or found.snapshot.cursor != client.cursor:
             raise Broken("G2", f"{client.name} holds {client.cursor}, and keeps {found and found.snapshot.cursor}")
+
+
+def served(client: Client, cursor: Cursor) -> None:
+    """I1: a client whose stream has stayed is where its server is, however slow it was."""
+    if client.cursor != cursor:
+        raise Broken("I1", f"{client.name} is at {client.cursor}, not {cursor}, although it takes what comes")
 
 
 def survives_power_cut(client: Client, saved: Snapshot | None) -> None:
     """G2: what was written to the disk is there after a power cut."""
     if saved is None or client.world.damaged_disks or client.disk.broken:
         return
-    if all(each.cursor != saved.cursor for each in client.kept()):
+    if all(each.snapshot.cursor != saved.cursor for each in client.kept()):
         raise Broken("G2", f"{client.name} had written {saved.cursor}, and after the power cut it is gone")
 
 
-def survives_damage(client: Client, before: list[Snapshot]) -> None:
+def survives_damage(client: Client, before: list[Cached]) -> None:
     """G2: of two files one may be damaged; what is left is one of them, or nothing, but nothing else."""
     after = client.kept()
     if len(after) < len(before) - 1 or any(each not in before for each in after):
@@ -112,7 +121,7 @@ def monotonic(world: World, client: Client, held: Snapshot) -> None:
     elif before.epoch < cursor.epoch:
         world.counts["epoch changed"] += 1
     elif world.lagged:
-        # Epochs have no order that a client could know: a server that is late leads back, until it is not late any more.
+        # Epochs have no order that a client could know: a server that is late leads back, as long as it is late.
         world.counts["epoch went back with a late server"] += 1
     else:
         raise Broken("I2", f"{client.name} went back from {before} to {cursor}")

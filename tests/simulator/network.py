@@ -53,8 +53,9 @@ class Line:
         canned: what is answered to the next requests by somebody else.
         lateness: the most seconds that anything was on its way.
         pipes: what is open.
+        refuses: what is answered to everything by somebody else; None for nothing.
         asked_at: when streams were asked for.
-        refused: statuses of what was answered by somebody else.
+        used_at: when anything was asked for.
     """
 
     def __init__(self, chance: random.Random, counts: Counter[str]) -> None:
@@ -64,7 +65,9 @@ class Line:
         self.canned: deque[Canned] = deque()
         self.lateness = 0.0
         self.pipes: dict[int, Pipe] = {}
+        self.refuses: Canned | None = None
         self.asked_at: list[float] = []
+        self.used_at: list[float] = []
         self.mend()
 
     def mend(self) -> None:
@@ -88,6 +91,18 @@ class Line:
         """Break all connections."""
         for pipe in list(self.pipes.values()):
             pipe.cut()
+
+    @property
+    def stream(self) -> Pipe | None:
+        """The newest stream that is open and not dead."""
+        return next((pipe for pipe in reversed(self.pipes.values()) if pipe.streams and not pipe.dead), None)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether everything gets through, whole and soon."""
+        faults = self.corrupts + self.repeats + self.drops + self.swaps + self.truncates
+        disturbed = self.down or self.frozen or self.slow or self.holds or self.flaps or self.canned
+        return not faults and not disturbed and self.delay[1] < 0.1
 
     async def trip(self) -> None:
         """Wait as long as a message takes in one direction.
@@ -154,7 +169,6 @@ class Pipe:
         self._pieces: deque[tuple[float, float, bytes]] = deque()
         self._swapped: bytes | None = None
         self._last = 0.0
-        self._messages = 0
         self._ends: str | None = None
         self._head = asyncio.Event()
         self._news = asyncio.Event()
@@ -185,7 +199,6 @@ class Pipe:
 
     def _write(self, body: bytes) -> None:
         line = self._line
-        self._messages += 1
         if self.streams and line.takes("drops"):
             return
         if self.streams and line.takes("swaps"):
@@ -198,7 +211,7 @@ class Pipe:
             return
         for _ in range(2 if self.streams and line.takes("repeats") else 1):
             self._put(line.altered(body))
-        if self.streams and line.flaps and self._messages > 1:
+        if self.streams and line.flaps:
             line.counts["stream flapped"] += 1
             self._end("well")
 

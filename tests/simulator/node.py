@@ -116,7 +116,8 @@ class Node:
     async def edit(self, decide: Callable[..., Sequence[Any]]) -> tuple[str, tuple[Flag, ...]]:
         """Take an edit of an administrator; return the log and the flags as acknowledged, or none if it was refused."""
         view = self._view
-        assert view is not None
+        if view is None or not self.up:
+            return "", ()
         work = self._own(self.editor.edit("admin", lambda state: decide(state.snapshot, state.ids)))
         try:
             flags: tuple[Flag, ...] = await asyncio.shield(work)

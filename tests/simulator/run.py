@@ -67,11 +67,12 @@ def simulate(
     live: Callable[[World], Awaitable[None]],
     *,
     clients: int = 0,
+    max_age: float | None = None,
     told: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Let `live` make a world go through something; it finds servers and clients that have just begun."""
     with virtual_time(seed) as loop:
-        world = World(seed, loop, clients=clients, told=told)
+        world = World(seed, loop, clients=clients, max_age=max_age, told=told)
 
         async def run_all() -> None:
             world.populate()

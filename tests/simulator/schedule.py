@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -70,7 +71,7 @@ def _on_line(**faults: object) -> Take:
 def _messages(fault: str) -> Take:
     def act(client: Client, chance: random.Random) -> None:
         setattr(client.line, fault, chance.randint(1, 4))
-        client.world.damaged = True
+        client.world.damaged = client.world.damaged or fault == "corrupts"
 
     return _on_client(act)
 
@@ -146,6 +147,23 @@ def _start(world: World, _chance: random.Random) -> None:
         node.start()
 
 
+async def _slow_reader(world: World, chance: random.Random) -> None:
+    """Write more to a client than it takes, and demand that it gets all of it once it takes more."""
+    client = chance.choice(world.clients)
+    # A line that loses something meanwhile makes another story.
+    stream = client.line.stream if client.line.is_well else None
+    client.line.slow = True
+    for _ in range(4):
+        for _ in range(10):
+            _edit_elsewhere(world, chance)
+        await world.pause(0.5)
+    client.line.slow = False
+    await world.pause(8.0)
+    node = world.nodes[client.line.server]
+    if client.is_open and client.line.is_well and node.up and stream is not None and stream is client.line.stream:
+        invariants.served(client, node.hub.cursor)
+
+
 def _lag(world: World, chance: random.Random) -> None:
     lag = chance.choice((0.0, 0.5, 5.0, 10.0))
     world.lagged = world.lagged or lag > 0
@@ -161,6 +179,20 @@ async def _close(world: World, chance: random.Random) -> None:
     client = chance.choice(world.clients)
     if client.is_open:
         await client.close()
+
+
+async def _close_at_work(world: World, chance: random.Random) -> None:
+    """Close a client while others wait for what it does, and perhaps for ever."""
+    client = chance.choice(world.clients)
+    if not client.is_open:
+        return
+    if chance.random() < 0.5:
+        client.line.freeze()
+    for _ in range(2):
+        _refresh(client, chance)
+    client.world.begin(client.manager.enable_realtime_updates(), client)
+    await asyncio.sleep(chance.uniform(0.0, 0.05))
+    await client.close()
 
 
 async def _restart(world: World, chance: random.Random) -> None:
@@ -254,8 +286,9 @@ KINDS: dict[str, tuple[int, Take]] = {
     "down": (2, _on_client(_down)),
     "freeze": (2, _on_client(lambda client, _: client.line.freeze())),
     "slow": (2, _on_line(slow=True)),
+    "slow reader": (1, _slow_reader),
     "hold": (1, _on_client(_hold)),
-    "flap": (1, _on_client(_flap)),
+    "flap": (2, _on_client(_flap)),
     "delay": (2, _on_client(_delay)),
     "corrupt": (2, _messages("corrupts")),
     "repeat": (2, _messages("repeats")),
@@ -271,12 +304,13 @@ KINDS: dict[str, tuple[int, Take]] = {
     "lag": (2, _step(_lag)),
     "database down": (1, _step(_database_down)),
     "database up": (2, _step(lambda world, _: [node.disturb(database_down=False) for node in world.nodes] and None)),
-    "close": (1, _close),
+    "close": (2, _close),
+    "close at work": (2, _close_at_work),
     "begin": (2, _step(_begin)),
     "restart": (2, _restart),
     "crash": (2, _crash),
     "fork": (1, _on_client(_fork)),
-    "refresh": (1, _on_client(_refresh)),
+    "refresh": (2, _on_client(_refresh)),
     "stream off and on": (1, _stream_off_and_on),
     "stream off": (1, _stream_off),
     "clock": (1, _step(_clock)),

@@ -35,6 +35,7 @@ class World:
         seed: decides about settings, delays and damages.
         loop: what it runs on.
         clients: how many there are; 0 for two or three.
+        max_age: seconds that streams live; None for what the seed says.
         told: called with a line for everything that happens; None for nobody.
 
     Attributes:
@@ -57,7 +58,13 @@ class World:
     LOOKS = 0.5
 
     def __init__(
-        self, seed: int, loop: VirtualLoop, *, clients: int = 0, told: Callable[[str], None] | None = None
+        self,
+        seed: int,
+        loop: VirtualLoop,
+        *,
+        clients: int = 0,
+        max_age: float | None = None,
+        told: Callable[[str], None] | None = None,
     ) -> None:
         self.chance = random.Random(seed ^ 0x5EED)
         self.loop = loop
@@ -65,7 +72,7 @@ class World:
         self.damaged = self.damaged_disks = self.lagged = False
         self.woke_at = -1000.0
         self.acknowledged: list[tuple[str, int, int]] = []
-        self.settings = self._some_settings()
+        self.settings = self._some_settings(max_age)
         self.database = Database(loop.time)
         self.nodes = [Node(self.database, self.settings, loop) for _ in range(2)]
         self.clients = [Client(self, number) for number in range(clients or self.chance.choice((2, 2, 3)))]
@@ -76,15 +83,16 @@ class World:
         self._compiled: dict[Cursor, Ruleset] = {}
         self._asked_at: dict[float, Client] = {}
 
-    def _some_settings(self) -> Settings:
+    def _some_settings(self, max_age: float | None) -> Settings:
         chance = self.chance
+        some_age = chance.choice((0.0, 0.0, 60.0))
         return Settings(
             database_url="sqlite:///nowhere",
             node="simulated",
             ring=chance.choice((2, 8, 64)),
             sync_after=chance.choice((1, 4, 64)),
             max_tombstones=chance.choice((0, 2, 100)),
-            max_age=chance.choice((0.0, 0.0, 60.0)),
+            max_age=some_age if max_age is None else max_age,
             open_rate=chance.choice((1000.0, 1000.0, 1.0)),
             drain_window=2.0,
         )
@@ -134,11 +142,12 @@ class World:
         elif problem is not None:
             self.loop.failures.append(problem)
 
-    def end_calls(self, owner: Client) -> None:
-        """Let what a program has begun be gone with it."""
-        for task, program in list(self._begun.items()):
-            if program is owner:
-                task.cancel()
+    def end_calls(self, owner: Client) -> bool:
+        """Let what a program has begun be gone with it; return whether there was anything."""
+        calls = [task for task, program in self._begun.items() if program is owner]
+        for task in calls:
+            task.cancel()
+        return bool(calls)
 
     async def edit(self, node: Node, decide: Callable[..., Sequence[Any]]) -> None:
         """Let an administrator edit a flag at a server."""
@@ -157,6 +166,7 @@ class World:
         other = self._asked_at.setdefault(now, client)
         if other is not client and now not in client.fresh_at:
             raise Broken("I9", f"{client.name} and {other.name} asked for {path} at the same moment")
+        client.line.used_at.append(now)
         if streams:
             client.line.asked_at.append(now)
 
@@ -229,7 +239,7 @@ class World:
 
     async def settle(self) -> None:
         """Mend everything, and demand that all is well soon, and stays so."""
-        refused = any(client.manager.status.state == "rejected" for client in self.clients) or self.refused()
+        refused = self.refused()
         for client in self.clients:
             client.line.mend()
             client.disk.full = client.disk.broken = False
@@ -252,7 +262,9 @@ class World:
 
     def refused(self) -> bool:
         """Return whether somebody was refused in a way after which trying soon again is of no use."""
-        return any(client.manager._session._poller._backoff._slow for client in self.clients)
+        sessions = [client.manager._session for client in self.clients]
+        streams = [session._follower.feed._backoff for session in sessions if session._follower is not None]
+        return any(each._slow for each in (*streams, *(session._poller._backoff for session in sessions)))
 
     def is_well(self) -> bool:
         """Return whether everybody is current."""

@@ -118,9 +118,10 @@ class Feed:
     def caught_up(self) -> bool:
         """Whether the holder has all that the server has told it of: nothing is on its way that is known to be.
 
+        A stream that has failed, or ends with a goodbye, says nothing about what came before.
         What a filter leaves out can't be told from what is still to come, so a filtered holder counts as caught up.
         """
-        if self._awaiting_snapshot or self._parser.in_event:
+        if self._awaiting_snapshot or self._parser.in_event or self.failure is not None:
             return False
         return self.filtered or self._greeted_at is None or is_known(self._greeted_at, self.cursor)
 
