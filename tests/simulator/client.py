@@ -108,6 +108,8 @@ class Client:
         busy = self.world.end_calls(self) or not self._starting.done()
         self._starting.cancel()
         self.manager._session.forget()
+        if self.manager._resuming is not None:
+            self.manager._resuming.cancel()
         self.manager.after_fork()
         self._observe()
         # What the parent had open is not the child's.

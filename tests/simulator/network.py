@@ -44,6 +44,7 @@ class Line:
         slow: the client takes about half a second for each piece.
         holds: streams are held back, as by a proxy that buffers.
         flaps: each stream ends after its first message.
+        poisons: changes on streams can't be read, and that again at each connection.
         delay: bounds in seconds of the time that a message takes.
         corrupts: how many of the next pieces are altered on the way.
         repeats: how many of the next messages of a stream arrive twice.
@@ -72,7 +73,7 @@ class Line:
 
     def mend(self) -> None:
         """Be well again; what was frozen stays dead."""
-        self.down = self.frozen = self.slow = self.holds = self.flaps = False
+        self.down = self.frozen = self.slow = self.holds = self.flaps = self.poisons = False
         self.delay = (0.001, 0.02)
         self.corrupts = self.repeats = self.drops = self.swaps = self.truncates = 0
         self.canned.clear()
@@ -101,7 +102,7 @@ class Line:
     def is_well(self) -> bool:
         """Whether everything gets through, whole and soon."""
         faults = self.corrupts + self.repeats + self.drops + self.swaps + self.truncates
-        disturbed = self.down or self.frozen or self.slow or self.holds or self.flaps or self.canned
+        disturbed = self.down or self.frozen or self.slow or self.holds or self.flaps or self.poisons or self.canned
         return not faults and not disturbed and self.delay[1] < 0.1
 
     async def trip(self) -> None:
@@ -205,6 +206,8 @@ class Pipe:
             body, self._swapped = self._swapped or b"", body
         elif self._swapped is not None:
             body, self._swapped = body + self._swapped, None
+        if line.poisons and self.streams:
+            body = body.replace(b'"type":"', b'"kind":"')
         if line.takes("truncates"):
             self._put(body[: line.chance.randrange(len(body) + 1)])
             self._end("well" if line.chance.random() < 0.5 else "broken late")

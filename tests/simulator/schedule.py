@@ -164,6 +164,20 @@ async def _slow_reader(world: World, chance: random.Random) -> None:
         invariants.served(client, node.hub.cursor)
 
 
+async def _late_server(world: World, chance: random.Random) -> None:
+    """Move a client to a server that does not know yet what the client knows."""
+    client = chance.choice(world.clients)
+    world.nodes[1].disturb(lag=chance.choice((3.0, 10.0)))
+    world.lagged = True
+    if chance.random() < 0.3:
+        world.database.restore(chance)
+    for _ in range(3):
+        _edit_elsewhere(world, chance)
+    await world.pause(chance.choice((0.3, 2.0)))
+    client.line.server = 1
+    client.line.cut()
+
+
 def _lag(world: World, chance: random.Random) -> None:
     lag = chance.choice((0.0, 0.5, 5.0, 10.0))
     world.lagged = world.lagged or lag > 0
@@ -288,6 +302,7 @@ KINDS: dict[str, tuple[int, Take]] = {
     "slow": (2, _on_line(slow=True)),
     "slow reader": (1, _slow_reader),
     "hold": (1, _on_client(_hold)),
+    "poison": (2, _on_line(poisons=True)),
     "flap": (2, _on_client(_flap)),
     "delay": (2, _on_client(_delay)),
     "corrupt": (2, _messages("corrupts")),
@@ -302,6 +317,7 @@ KINDS: dict[str, tuple[int, Take]] = {
     "drain": (1, _drain),
     "start": (4, _step(_start)),
     "lag": (2, _step(_lag)),
+    "late server": (2, _late_server),
     "database down": (1, _step(_database_down)),
     "database up": (2, _step(lambda world, _: [node.disturb(database_down=False) for node in world.nodes] and None)),
     "close": (2, _close),

@@ -19,8 +19,11 @@ from simulator.world import World
 
 from flagent.client.listeners import FlagChange
 from flagent.core.edits import FlagPatch, update_flag
+from flagent.wire import backoff
 
 HOUR, DAY = 3600.0, 86400.0
+#: How often clients are closed while they connect.
+INTERLEAVINGS = 10_000
 
 
 def edit(world: World, number: int) -> None:
@@ -115,10 +118,10 @@ def test_a_client_that_is_refused_for_a_day_asks_seldom_and_never_stops_asking()
             sum(began + hour * HOUR <= at < began + (hour + 1) * HOUR for at in client.line.used_at)
             for hour in range(1, 24)
         ]
-        print(hours, len(said))
-        assert max(hours) <= 4
-        assert min(hours) >= 1
-        assert len(said) <= 26
+        # Waits of the stream, and of polling, are between half of the slow regime's cap and all of it.
+        assert max(hours) <= 2 * HOUR / (backoff.SLOW_CAP / 2)
+        assert min(hours) >= 2
+        assert len(said) <= 24
         assert client.manager.status.state == "rejected"
         client.line.refuses = None
         await world.pause(1000.0)
@@ -174,7 +177,7 @@ def test_clients_that_move_between_servers_of_which_one_is_late_are_never_taken_
 
     counts = simulate(5, live, clients=4, max_age=0.0).counts
 
-    assert counts["server was behind a client"] > 20
+    assert counts["server was behind a client"] > 5
 
 
 class Racing:
@@ -196,11 +199,11 @@ class Racing:
 
 
 @pytest.mark.covers("F79", "G9", "I8")
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(8))
 def test_no_connection_is_opened_after_close_however_it_meets_a_reconnection(seed: int) -> None:
     async def live(world: World) -> None:
         racing = Racing(world)
-        for _ in range(2500 // len(world.clients)):
+        for _ in range(INTERLEAVINGS // 8 // len(world.clients)):
             await asyncio.gather(*map(racing.close_somewhere, world.clients))
         await world.pause(60.0)
 
@@ -215,7 +218,8 @@ def test_a_clock_of_the_day_that_is_slewed_for_a_day_moves_no_heartbeat() -> Non
         for _ in range(int(DAY / 600.0)):
             world.loop.wall += 600.0 * 500e-6
             edit(world, int(world.loop.time()))
-            await world.pause(600.0)
+            await asyncio.sleep(600.0)
+            world.check()
         assert [len(client.line.asked_at) for client in world.clients] == streams
 
     simulate(6, live, clients=2, max_age=0.0)
@@ -253,7 +257,7 @@ def test_polling_covers_the_gaps_of_a_stream_that_comes_and_goes() -> None:
             await world.pause(1.0)
             status = client.manager.status
             assert status.staleness is not None
-            assert status.staleness <= 60.0
+            assert status.staleness <= 75.0
             if not states or states[-1] != status.state:
                 states.append(status.state)
 

@@ -22,7 +22,10 @@ MET = (
     *(f"state {state}" for state in ("starting", "live", "polling", "stale", "rejected", "offline")),
     *(f"source {source}" for source in ("disk", "bootstrap", "stream", "poll", "None")),
     *(f"bridge {bridge}" for bridge in ("current", "changes", "sync", "resync")),
-    *(f"snapshot because of {cause}" for cause in ("start", "resync", "gap", "digest", "quarantine", "another log", "too old")),
+    *(
+        f"snapshot because of {cause}"
+        for cause in ("start", "resync", "gap", "digest", "quarantine", "another log", "too old")
+    ),
     *(f"error StreamBroken {kind}" for kind in ("buffered", "timeout", "goodbye", "network", "protocol")),
     *(f"error {name}" for name in ("TransportError", "HTTPStatusError", "Refused", "DecodeError")),
     *(f"message {fault}" for fault in ("corrupts", "repeats", "drops", "swaps", "truncates")),
@@ -47,7 +50,9 @@ def run_all(seeds: range) -> Counter[str]:
 
 
 @pytest.mark.covers("G1", *(f"I{number}" for number in range(1, 11)))
-@pytest.mark.covers("F05", "F06", "F13", "F21", "F22", "F26", "F27", "F40", "F42", "F43", "F44", "F45", "F46", "F49", "F50")
+@pytest.mark.covers(
+    "F05", "F06", "F13", "F21", "F22", "F26", "F27", "F40", "F42", "F43", "F44", "F45", "F46", "F49", "F50"
+)
 @pytest.mark.covers("F55", "F58", "F68", "F69", "F70", "F74", "F86", "F88")
 @pytest.mark.parametrize("first", range(0, SCHEDULES, CHUNK))
 def test_invariants_hold_in_every_schedule(first: int) -> None:
