@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
+from flagent.client.listeners import FlagChange
+from flagent.core.edits import FlagPatch, update_flag
+from flagent.wire import backoff
 from simulator import schedule as schedules
 from simulator.client import Client
 from simulator.database import some_edit
 from simulator.network import Canned
 from simulator.run import simulate
 from simulator.world import World
-
-from flagent.client.listeners import FlagChange
-from flagent.core.edits import FlagPatch, update_flag
-from flagent.wire import backoff
 
 HOUR, DAY = 3600.0, 86400.0
 #: How often clients are closed while they connect.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from simulator.mutations import MUTATIONS
 from simulator.shrinking import failure
 

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from simulator import __main__ as command
 from simulator.mutations import MUTATIONS
 from simulator.run import run
@@ -149,7 +150,7 @@ def test_seeds_that_fail_are_reported_and_the_exit_code_is_one(capsys: pytest.Ca
 
 @pytest.mark.parametrize("arguments", ["--seed x", "--seed 1 --keep 999", "--seed 1 --keep a", "--jobs 0", "--other"])
 def test_arguments_that_make_no_sense_give_exit_code_two(arguments: str) -> None:
-    with pytest.raises(SystemExit) as exit:
+    with pytest.raises(SystemExit) as ended:
         command.main(arguments.split())
 
-    assert exit.value.code == 2
+    assert ended.value.code == 2
