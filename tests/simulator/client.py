@@ -152,10 +152,12 @@ class Client:
     def kept(self) -> list[Cached]:
         """Return what the files on its disk say, those that can be read."""
         saver = self.manager._session._saver
-        found = []
-        for path in () if saver is None else (saver._disk._newest, saver._disk._previous):
+        if saver is None:
+            return []
+        found, cache = [], saver._disk
+        for path in (cache._newest, cache._previous):
             with suppress(OSError, DecodeError):
-                found.append(saver._disk._read(path))
+                found.append(cache._read(path))
         return found
 
     @property

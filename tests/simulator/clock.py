@@ -109,19 +109,25 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 except Exception as exc:  # noqa: BLE001 - told by whoever runs the loop
                     self.failures.append(exc)
 
-    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Any:
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Any:
         """Call something next."""
         call = _Call(callback, args, context)
         self._ready.append(call)
         return call
 
-    call_soon_threadsafe = call_soon
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
 
-    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Any:
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Any:
         """Call something after a while."""
         return self.call_at(self._now + delay, callback, *args, context=context)
 
-    def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> Any:
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Any:
         """Call something at a moment."""
         call = _Call(callback, args, context)
         call.when_ = when
@@ -202,7 +208,7 @@ class _Threads:
 @contextmanager
 def virtual_time(seed: int) -> Iterator[VirtualLoop]:
     """Let everything in here go by the time of the loop, and by chance that the seed decides."""
-    loop = VirtualLoop()
+    loop = VirtualLoop()  # type: ignore[abstract]
     clocks = {
         "monotonic": loop.time,
         "time": lambda: loop.time() + loop.slept + loop.wall,
@@ -210,16 +216,17 @@ def virtual_time(seed: int) -> Iterator[VirtualLoop]:
         "clock_gettime": lambda _clock: loop.time() + loop.slept,
     }
     before = {name: getattr(time, name) for name in clocks}
-    state, threads = random.getstate(), daemons.threading
+    state, module = random.getstate(), vars(daemons)
+    threads = module["threading"]
     # Assigned, and not patched with the library for mocks, which takes longer than many a schedule.
     for name, clock in clocks.items():
         setattr(time, name, clock)
-    daemons.threading = _Threads  # type: ignore[assignment]
+    module["threading"] = _Threads
     random.seed(seed)
     try:
         yield loop
     finally:
         random.setstate(state)
-        daemons.threading = threads
+        module["threading"] = threads
         for name, clock in before.items():
             setattr(time, name, clock)

@@ -169,7 +169,7 @@ def evaluation(world: World, client: Client) -> None:
             raise Broken("I6", f"{client.name} has no flags, and says {result}")
         return
     compiled = world.compiled(ruleset.snapshot.cursor)
-    key = next(reversed(compiled.snapshot.flags), "flag")
+    key = next(reversed(list(compiled.snapshot.flags)), "flag")
     result, expected = client.manager.evaluate(key, "user"), compiled.evaluate(key, "user")
     if result.variant_key != expected.variant_key or result.reason != expected.reason:
         raise Broken("I6", f"{client.name} says {result}, not {expected}")

@@ -14,16 +14,18 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from flagent.client import async_offline, disk, poll, replica, session
+from flagent.client import async_offline, disk, poll, replica
 from flagent.client.async_offline import AsyncOfflineManager
 from flagent.client.disk import DiskCache
 from flagent.client.follow import Follower
 from flagent.client.listeners import Listeners
+from flagent.client.plan import Plan
 from flagent.client.receiver import ReplicaReceiver
 from flagent.client.refresh import Refresher
 from flagent.client.replica import Replica
 from flagent.client.session import Session
 from flagent.client.suspension import SleepWatch
+from flagent.client.tasks import Tasks
 from flagent.core.changes import Delta, Snapshot
 from flagent.core.evaluation import CompiledFlag, Ruleset
 from flagent.errors import DecodeError
@@ -247,7 +249,7 @@ def wait_for_the_network_at_close() -> list[Replaced]:
 
 @_mutation("nobody is called after close")
 def call_listeners_after_close() -> list[Replaced]:
-    return [(Listeners, "clear", lambda self: None), (session.Tasks, "end", _do_nothing)]
+    return [(Listeners, "clear", lambda self: None), (Tasks, "end", _do_nothing)]
 
 
 @_mutation("a forked child goes on with what its parent did")
@@ -256,7 +258,7 @@ def forget_the_plan_at_a_fork() -> list[Replaced]:
 
     def forgetting(self: Any) -> Any:
         child = abandon(self)
-        child.plan = session.Plan()
+        child.plan = Plan()
         return child
 
     return [(Session, "abandon", forgetting)]
@@ -298,8 +300,8 @@ def evaluate_on_what_was() -> list[Replaced]:
 @_mutation("a file is on the disk before it gets its name")
 def write_without_synchronizing() -> list[Replaced]:
     def write(path: Any, content: bytes) -> None:
-        descriptor = disk.os.open(path, 0, 0o600)
-        with disk.os.fdopen(descriptor, "wb") as file:
+        system = vars(disk)["os"]
+        with system.fdopen(system.open(path, 0, 0o600), "wb") as file:
             file.write(content)
 
     return [(disk, "_write", write)]

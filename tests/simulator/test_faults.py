@@ -8,11 +8,14 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
 from flagent.client.listeners import FlagChange
-from flagent.core.edits import FlagPatch, update_flag
+from flagent.core.changes import Snapshot
+from flagent.core.edits import Edit, FlagPatch, update_flag
+from flagent.core.ids import Allocator
 from flagent.wire import backoff
 from simulator import schedule as schedules
 from simulator.client import Client
@@ -130,6 +133,13 @@ def test_a_client_that_is_refused_for_a_day_asks_seldom_and_never_stops_asking()
     simulate(3, live, clients=1, max_age=0.0)
 
 
+def renames(batch: int, snapshot: Snapshot, _ids: Allocator) -> list[Edit]:
+    """Return a hundred renames, or a few more."""
+    flags = list(snapshot.flags.values())
+    turns = range(100 // len(flags) + 1)
+    return [update_flag(flag, FlagPatch(key=f"flag{flag.id}.{batch}.{turn}")) for turn in turns for flag in flags]
+
+
 @pytest.mark.covers("F51", "I1", "I7")
 def test_ten_thousand_renames_in_a_second_are_few_notifications_and_one_state() -> None:
     told: list[FlagChange] = []
@@ -141,14 +151,7 @@ def test_ten_thousand_renames_in_a_second_are_few_notifications_and_one_state() 
         for client in world.clients:
             client.manager.on_change(told.append)
         for batch in range(100):
-            world.database.edit(
-                lambda snapshot, ids, batch=batch: [
-                    update_flag(flag, FlagPatch(key=f"flag{flag.id}.{batch}.{turn}"))
-                    for turn in range(100 // len(snapshot.flags) + 1)
-                    for flag in list(snapshot.flags.values())
-                ],
-                batch,
-            )
+            world.database.edit(partial(renames, batch), batch)
             await world.pause(0.01)
         assert world.database.snapshot.revision > 10_000
         await world.pause(5.0)

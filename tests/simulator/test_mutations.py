@@ -1,4 +1,4 @@
-"""Whether the simulator notices when a rule of the product is broken: without that, invariants that hold mean little."""
+"""Whether the simulator notices when a rule of the product is broken: else invariants that hold mean little."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ class Replica:
 def _keys_of(update: Change | Delta, before: Snapshot) -> set[str]:
     """Return the keys under which a flag may be another one after the update."""
     if isinstance(update, Delta):
-        named = [(each.id, each.key) for each in (*update.flags, *update.deleted)]
+        named = [*((flag.id, flag.key) for flag in update.flags), *((ref.id, ref.key) for ref in update.deleted)]
     else:
         named = [(update.flag_id, update.flag_key)]
     # A flag that was renamed has left the key that it had; and what is deleted is so by its id, whatever the key is.
