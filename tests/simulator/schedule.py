@@ -7,11 +7,17 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from . import invariants
 from .client import Client
+from .database import some_edit
+from .network import Canned
 from .world import World
 
-#: Steps of a schedule.
-_LENGTH = (10, 30)
+#: Steps of a schedule, at least and at most.
+_LENGTH = (6, 16)
+_PAUSES = (0.0, 0.01, 0.3, 0.3, 2.0, 10.0, 45.0)
+
+Take = Callable[[World, random.Random], Awaitable[None]]
 
 
 class Step(NamedTuple):
@@ -28,46 +34,64 @@ class Step(NamedTuple):
     pause: float
 
 
-def schedule(seed: int) -> list[Step]:
-    """Return the steps of a seed."""
+def schedule(seed: int, length: int | None = None) -> list[Step]:
+    """Return the steps of a seed; of another number than the seed says if `length` is given."""
     chance = random.Random(seed)
-    kinds = [kind for kind, (weight, _) in _KINDS.items() for _ in range(weight)]
-    steps = []
-    for _ in range(chance.randint(*_LENGTH)):
-        pause = chance.choice((0.0, 0.01, 0.3, 2.0, 10.0, 50.0))
-        steps.append(Step(chance.choice(kinds), chance.getrandbits(32), pause))
-    return steps
+    kinds = [kind for kind, (weight, _) in KINDS.items() for _ in range(weight)]
+    count = chance.randint(*_LENGTH) if length is None else length
+    return [Step(chance.choice(kinds), chance.getrandbits(32), chance.choice(_PAUSES)) for _ in range(count)]
 
 
 async def take(world: World, step: Step) -> None:
     """Let a step happen."""
-    await _KINDS[step.kind][1](world, random.Random(step.number))
+    world.counts[f"step {step.kind}"] += 1
+    world.note(f"step: {step.kind} ({step.number}), then {step.pause:g} s")
+    await KINDS[step.kind][1](world, random.Random(step.number))
+
+
+def _step(act: Callable[[World, random.Random], None]) -> Take:
+    async def take_step(world: World, chance: random.Random) -> None:
+        act(world, chance)
+
+    return take_step
+
+
+def _on_client(act: Callable[[Client, random.Random], None]) -> Take:
+    return _step(lambda world, chance: act(chance.choice(world.clients), chance))
+
+
+def _on_line(**faults: object) -> Take:
+    def act(client: Client, _chance: random.Random) -> None:
+        for name, value in faults.items():
+            setattr(client.line, name, value)
+
+    return _on_client(act)
+
+
+def _messages(fault: str) -> Take:
+    def act(client: Client, chance: random.Random) -> None:
+        setattr(client.line, fault, chance.randint(1, 4))
+        client.world.damaged = client.world.damaged or fault == "corrupts"
+
+    return _on_client(act)
 
 
 async def _edit(world: World, chance: random.Random) -> None:
-    world.log.edit(chance)
+    node = chance.choice(world.nodes)
+    if node.up:
+        world.begin(world.edit(node, some_edit(chance)))
+
+
+def _edit_elsewhere(world: World, chance: random.Random) -> None:
+    world.database.edit(some_edit(chance), round(world.loop.time() * 1000))
 
 
 async def _burst(world: World, chance: random.Random) -> None:
     for _ in range(chance.choice((3, 10, 40))):
-        world.log.edit(chance)
-        if chance.random() < 0.3:
-            await asyncio.sleep(0)
-
-
-async def _truncate(world: World, _chance: random.Random) -> None:
-    world.log.truncate()
-
-
-async def _restore(world: World, chance: random.Random) -> None:
-    world.log.restore(chance)
-
-
-def _on_line(act: Callable[[Client, random.Random], None]) -> Callable[[World, random.Random], Awaitable[None]]:
-    async def take_step(world: World, chance: random.Random) -> None:
-        act(chance.choice(world.clients), chance)
-
-    return take_step
+        if chance.random() < 0.5:
+            await _edit(world, chance)
+        else:
+            _edit_elsewhere(world, chance)
 
 
 def _down(client: Client, _chance: random.Random) -> None:
@@ -76,16 +100,7 @@ def _down(client: Client, _chance: random.Random) -> None:
 
 
 def _delay(client: Client, chance: random.Random) -> None:
-    client.line.delay = chance.choice(((0.0, 0.0), (0.1, 0.5), (0.5, 2.0)))
-
-
-def _corrupt(client: Client, chance: random.Random) -> None:
-    client.line.corrupts = chance.randint(1, 3)
-    client.world.corrupted = True
-
-
-def _repeat(client: Client, chance: random.Random) -> None:
-    client.line.repeats = chance.randint(1, 4)
+    client.line.delay = chance.choice(((0.0001, 0.001), (0.1, 0.5), (0.5, 2.0)))
 
 
 def _elsewhere(client: Client, _chance: random.Random) -> None:
@@ -93,24 +108,87 @@ def _elsewhere(client: Client, _chance: random.Random) -> None:
     client.line.cut()
 
 
-async def _kill(world: World, chance: random.Random) -> None:
-    chance.choice(world.nodes).kill()
+def _hold(client: Client, _chance: random.Random) -> None:
+    client.line.holds = True
+    client.line.cut()
+
+
+def _flap(client: Client, _chance: random.Random) -> None:
+    client.line.flaps = True
+    client.line.cut()
+
+
+def _other_answers(client: Client, chance: random.Random) -> None:
+    canned = chance.choice(
+        (
+            *(Canned(status) for status in (204, 401, 404, 500)),
+            *(Canned(status, retry_after=chance.choice(("3", "soon", "0"))) for status in (429, 503)),
+            Canned(200, "text/html"),
+            Canned(200, "application/json", body=b"{}"),
+            Canned(200, "text/event-stream", body=b""),
+            Canned(200, "text/event-stream; charset=utf-8", body=b": hello\n\n"),
+        )
+    )
+    client.line.canned.extend([canned] * chance.randint(1, 3))
+    client.line.cut()
 
 
 async def _drain(world: World, chance: random.Random) -> None:
     node = chance.choice(world.nodes)
-    if node.up:
+    if node.up and not node.broadcaster.draining:
         world.begin(node.drain())
 
 
-async def _start(world: World, _chance: random.Random) -> None:
+def _start(world: World, _chance: random.Random) -> None:
     for node in world.nodes:
-        if not node.up:
-            node.start()
+        node.start()
 
 
-async def _lag(world: World, chance: random.Random) -> None:
-    world.nodes[1].lag = chance.choice((0.0, 0.5, world.MOST_LAG))
+async def _slow_reader(world: World, chance: random.Random) -> None:
+    """Write more to a client than it takes, and demand that it gets all of it once it takes more."""
+    client = chance.choice(world.clients)
+    # A line that loses something meanwhile makes another story.
+    stream = client.line.stream if client.line.is_well else None
+    client.line.slow = True
+    for _ in range(4):
+        for _ in range(10):
+            _edit_elsewhere(world, chance)
+        await world.pause(0.5)
+    client.line.slow = False
+    await world.pause(8.0)
+    node = world.nodes[client.line.server]
+    if client.is_open and client.line.is_well and node.up and stream is not None and stream is client.line.stream:
+        invariants.served(client, node.hub.cursor)
+
+
+async def _late_server(world: World, chance: random.Random) -> None:
+    """Move a client to a server that does not know yet what the client knows."""
+    client = chance.choice(world.clients)
+    world.nodes[1].disturb(lag=chance.choice((3.0, 10.0)))
+    world.lagged = True
+    if chance.random() < 0.3:
+        world.database.restore(chance)
+    for _ in range(3):
+        _edit_elsewhere(world, chance)
+    await world.pause(chance.choice((0.3, 2.0)))
+    client.line.server = 1
+    client.line.cut()
+
+
+def _lag(world: World, chance: random.Random) -> None:
+    lag = chance.choice((0.0, 0.5, 5.0, 10.0))
+    world.lagged = world.lagged or lag > 0
+    world.nodes[1].disturb(lag=lag)
+
+
+def _database_down(world: World, chance: random.Random) -> None:
+    chance.choice(world.nodes).disturb(database_down=True)
+    world.lagged = True
+
+
+def _database_up(world: World, _chance: random.Random) -> None:
+    for node in world.nodes:
+        node.disturb(database_down=False)
 
 
 async def _close(world: World, chance: random.Random) -> None:
@@ -119,10 +197,18 @@ async def _close(world: World, chance: random.Random) -> None:
         await client.close()
 
 
-async def _begin(world: World, _chance: random.Random) -> None:
-    for client in world.clients:
-        if not client.is_open:
-            client.begin()
+async def _close_at_work(world: World, chance: random.Random) -> None:
+    """Close a client while others wait for what it does, and perhaps for ever."""
+    client = chance.choice(world.clients)
+    if not client.is_open:
+        return
+    if chance.random() < 0.5:
+        client.line.freeze()
+    for _ in range(2):
+        _refresh(client, chance)
+    client.world.begin(client.manager.enable_realtime_updates(), client)
+    await asyncio.sleep(chance.uniform(0.0, 0.05))
+    await client.close()
 
 
 async def _restart(world: World, chance: random.Random) -> None:
@@ -132,21 +218,17 @@ async def _restart(world: World, chance: random.Random) -> None:
     client.begin()
 
 
-async def _refresh(world: World, chance: random.Random) -> None:
+async def _crash(world: World, chance: random.Random) -> None:
     client = chance.choice(world.clients)
     if client.is_open:
-        world.begin(client.manager.refresh())
+        await client.crash()
+    client.begin()
 
 
-async def _stream_off_and_on(world: World, chance: random.Random) -> None:
-    client = chance.choice(world.clients)
-    if client.is_open:
-        await client.manager.disable_realtime_updates()
-        world.begin(client.manager.enable_realtime_updates())
-
-
-async def _clock(world: World, chance: random.Random) -> None:
-    world.loop.wall += chance.choice((-3600.0, 3600.0, -3.0e8))
+def _begin(world: World, _chance: random.Random) -> None:
+    for client in world.clients:
+        if not client.is_open:
+            client.begin()
 
 
 def _fork(client: Client, _chance: random.Random) -> None:
@@ -154,42 +236,106 @@ def _fork(client: Client, _chance: random.Random) -> None:
         client.fork()
 
 
+def _refresh(client: Client, _chance: random.Random) -> None:
+    if client.is_open:
+        client.stream_anew()
+        client.world.begin(client.manager.refresh(), client)
+
+
+async def _stream_off_and_on(world: World, chance: random.Random) -> None:
+    client = chance.choice(world.clients)
+    if client.is_open:
+        client.stream_anew()
+        await client.manager.disable_realtime_updates()
+        world.begin(client.manager.enable_realtime_updates(), client)
+
+
+async def _stream_off(world: World, chance: random.Random) -> None:
+    """Let a client poll for two minutes."""
+    client = chance.choice(world.clients)
+    if client.is_open:
+        client.stream_anew()
+        await client.manager.disable_realtime_updates()
+        await world.pause(120.0)
+        client.stream_anew()
+        world.begin(client.manager.enable_realtime_updates(), client)
+
+
+def _clock(world: World, chance: random.Random) -> None:
+    world.loop.wall += chance.choice((-3600.0, 3600.0, -3.0e8))
+
+
+def _suspend(world: World, chance: random.Random) -> None:
+    """Let the machine sleep: all connections are dead when it wakes, and its clocks disagree."""
+    world.loop.slept += chance.choice((3.0, 600.0))
+    world.woke_at = world.loop.time()
+    for client in world.clients:
+        client.stream_anew()
+        for pipe in client.line.pipes.values():
+            pipe.die()
+
+
+def _damage_disk(client: Client, chance: random.Random) -> None:
+    before = client.kept()
+    if client.disk.damage(chance):
+        client.world.damaged_disks = True
+    invariants.survives_damage(client, before)
+
+
 async def _calm(world: World, chance: random.Random) -> None:
     """Mend everything, wait until all is well, and demand that an edit then arrives at once."""
     await world.settle()
-    world.log.edit(chance)
-    await asyncio.sleep(world.PROMPT)
-    world.expect_all_current(f"{world.PROMPT} s after an edit, with everything well")
+    world.database.edit(some_edit(chance), round(world.loop.time() * 1000))
+    seconds = world.MOVING if world.settings.max_age else world.PROMPT
+    await world.pause(seconds)
+    world.expect_convergence(f"{seconds:g} s after an edit, with everything well")
 
 
 #: Each kind with how often it comes, and what it does.
-_KINDS: dict[str, tuple[int, Callable[[World, random.Random], Awaitable[None]]]] = {
+KINDS: dict[str, tuple[int, Take]] = {
     "edit": (8, _edit),
+    "edit elsewhere": (3, _step(_edit_elsewhere)),
     "burst": (3, _burst),
-    "truncate": (1, _truncate),
-    "restore": (1, _restore),
-    "cut": (4, _on_line(lambda client, _: client.line.cut())),
-    "down": (2, _on_line(_down)),
-    "freeze": (2, _on_line(lambda client, _: client.line.freeze())),
-    "slow": (2, _on_line(lambda client, _: setattr(client.line, "slow", True))),
-    "delay": (2, _on_line(_delay)),
-    "corrupt": (2, _on_line(_corrupt)),
-    "repeat": (2, _on_line(_repeat)),
-    "mend": (4, _on_line(lambda client, _: client.line.mend())),
-    "elsewhere": (3, _on_line(_elsewhere)),
-    "kill": (2, _kill),
+    "truncate log": (1, _step(lambda world, _: world.database.truncate())),
+    "restore": (1, _step(lambda world, chance: world.database.restore(chance))),
+    "cut": (4, _on_client(lambda client, _: client.line.cut())),
+    "down": (2, _on_client(_down)),
+    "freeze": (2, _on_client(lambda client, _: client.line.freeze())),
+    "slow": (2, _on_line(slow=True)),
+    "slow reader": (1, _slow_reader),
+    "hold": (1, _on_client(_hold)),
+    "poison": (2, _on_line(poisons=True)),
+    "flap": (2, _on_client(_flap)),
+    "delay": (2, _on_client(_delay)),
+    "corrupt": (2, _messages("corrupts")),
+    "repeat": (2, _messages("repeats")),
+    "drop": (2, _messages("drops")),
+    "swap": (2, _messages("swaps")),
+    "truncate": (2, _messages("truncates")),
+    "other answers": (2, _on_client(_other_answers)),
+    "mend": (4, _on_client(lambda client, _: client.line.mend())),
+    "elsewhere": (3, _on_client(_elsewhere)),
+    "kill": (2, _step(lambda world, chance: chance.choice(world.nodes).kill())),
     "drain": (1, _drain),
-    "start": (3, _start),
-    "lag": (2, _lag),
-    "close": (1, _close),
-    "begin": (1, _begin),
+    "start": (4, _step(_start)),
+    "lag": (2, _step(_lag)),
+    "late server": (2, _late_server),
+    "database down": (1, _step(_database_down)),
+    "database up": (2, _step(_database_up)),
+    "close": (2, _close),
+    "close at work": (2, _close_at_work),
+    "begin": (2, _step(_begin)),
     "restart": (2, _restart),
-    "refresh": (1, _refresh),
+    "crash": (2, _crash),
+    "fork": (1, _on_client(_fork)),
+    "refresh": (2, _on_client(_refresh)),
     "stream off and on": (1, _stream_off_and_on),
-    "clock": (1, _clock),
-    "fork": (1, _on_line(_fork)),
-    "disk full": (1, _on_line(lambda client, _: setattr(client.disk, "fails", True))),
-    "disk loses": (1, _on_line(lambda client, _: setattr(client.disk, "loses", True))),
-    "disk damaged": (1, _on_line(lambda client, _: client.disk.damage())),
+    "stream off": (1, _stream_off),
+    "clock": (1, _step(_clock)),
+    "suspend": (1, _step(_suspend)),
+    "disk full": (1, _on_client(lambda client, _: setattr(client.disk, "full", True))),
+    "disk broken": (1, _on_client(lambda client, _: setattr(client.disk, "broken", True))),
+    "disk damaged": (1, _on_client(_damage_disk)),
+    "disk mended": (1, _on_client(lambda client, _: client.disk.__dict__.update(full=False, broken=False))),
     "calm": (1, _calm),
 }

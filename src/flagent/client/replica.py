@@ -184,15 +184,12 @@ class Replica:
 
 def _keys_of(update: Change | Delta, before: Snapshot) -> set[str]:
     """Return the keys under which a flag may be another one after the update."""
-    flags = update.flags if isinstance(update, Delta) else () if update.flag is None else (update.flag,)
-    keys = {flag.key for flag in flags}
-    # A flag that was renamed has left the key that it had.
-    keys.update(key for flag in flags if (key := before.keys.get(flag.id)) is not None)
     if isinstance(update, Delta):
-        keys.update(ref.key for ref in update.deleted)
+        named = [*((flag.id, flag.key) for flag in update.flags), *((ref.id, ref.key) for ref in update.deleted)]
     else:
-        keys.add(update.flag_key)
-    return keys
+        named = [(update.flag_id, update.flag_key)]
+    # A flag that was renamed has left the key that it had; and what is deleted is so by its id, whatever the key is.
+    return {key for _, key in named} | {before.keys[flag_id] for flag_id, _ in named if flag_id in before.keys}
 
 
 def _is_older(snapshot: Snapshot, held: Snapshot) -> bool:

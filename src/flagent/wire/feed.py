@@ -110,7 +110,20 @@ class Feed:
         self._seen_at = 0.0
         self._bad_payloads = 0
         self._awaiting_snapshot = False
+        # Where the server said that it is when it greeted us.
+        self._greeted_at: Cursor | None = None
         self._held: deque[sse.Event] = deque()
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the holder has all that the server has told it of: nothing is on its way that is known to be.
+
+        A stream that has failed, or ends with a goodbye, says nothing about what came before.
+        What a filter leaves out can't be told from what is still to come, so a filtered holder counts as caught up.
+        """
+        if self._awaiting_snapshot or self._parser.in_event or self.failure is not None:
+            return False
+        return self.filtered or self._greeted_at is None or is_known(self._greeted_at, self.cursor)
 
     @property
     def cursor(self) -> Cursor | None:
@@ -156,7 +169,7 @@ class Feed:
         self._held.clear()
         self._awaiting_snapshot = False
         self.live = False
-        self._goodbye = self.failure = self._opened_at = self.protocol = None
+        self._goodbye = self.failure = self._opened_at = self.protocol = self._greeted_at = None
         self._seen_at = now
         if status in SLOW_STATUSES:
             raise Refused(f"the stream was refused with HTTP {status}", status=status, retry_after=retry_after)
@@ -183,6 +196,8 @@ class Feed:
     def restarted(self, cursor: Cursor, now: float) -> list[Update]:
         """Say that the holder now has the snapshot of `cursor`; return the updates that waited for it."""
         self._reader.cursor = cursor
+        # The snapshot was asked for after the greeting, and may be of another log by now.
+        self._greeted_at = None
         self._awaiting_snapshot = False
         self._bad_payloads = 0
         self._seen_at = max(self._seen_at, now)
@@ -271,6 +286,7 @@ class Feed:
             )
         self.live = True
         self.protocol = message.protocol or 0
+        self._greeted_at = Cursor.parse(message.revision) if self.protocol else None
         if message.heartbeat_ms is not None:
             self._heartbeat = _seconds(message.heartbeat_ms, _MIN_HEARTBEAT, _MAX_HEARTBEAT)
         quarantine = self._bad_payloads >= MAX_BAD_PAYLOADS
