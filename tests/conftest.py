@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from live import LiveServer
 from postgres import Cluster, found_or_started
 from secret_watch import watch
@@ -24,6 +25,9 @@ def own_storage(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 def pytest_configure() -> None:
     watch.attach()
+    # Times say nothing on a machine that does other things too.
+    settings.register_profile("flagent", deadline=None)
+    settings.load_profile("flagent")
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +71,8 @@ def start_server(database_url: str) -> Iterator[Callable[..., LiveServer]]:
     """A function that starts a server with the settings it is given; by default on a database of this test."""
     with ExitStack() as stack:
 
-        def start(**settings: Any) -> LiveServer:
-            values = {"port": 0, "database_url": database_url, **settings}
+        def start(**chosen: Any) -> LiveServer:
+            values = {"port": 0, "database_url": database_url, **chosen}
             return stack.enter_context(LiveServer(Settings(**values)))
 
         yield start

@@ -157,7 +157,6 @@ class Replica:
             raise
         self._partial = self._partial or partial
         self.source = Source.STREAM
-        self.confirm()
         if self.updated is not None:
             self.updated(held, self.ruleset, _keys_of(update, held.snapshot))
 

@@ -26,6 +26,7 @@ from .backoff import MAX_ASKED, SLOW_STATUSES, Backoff, is_hopeless
 from .events import PROTOCOL, Connected, Goodbye, Message, decode_event
 from .readers import EventReader, Reader, SnapshotReader, is_known
 from .updates import Checkpoint, NeedSnapshot, Update
+from .vouching import Vouching
 
 __all__ = ["Checkpoint", "Feed", "NeedSnapshot", "StreamRequest", "Update"]
 
@@ -110,8 +111,7 @@ class Feed:
         self._seen_at = 0.0
         self._bad_payloads = 0
         self._awaiting_snapshot = False
-        # Where the server said that it is when it greeted us.
-        self._greeted_at: Cursor | None = None
+        self._vouching = Vouching(0.0)
         self._held: deque[sse.Event] = deque()
 
     @property
@@ -123,7 +123,12 @@ class Feed:
         """
         if self._awaiting_snapshot or self._parser.in_event or self.failure is not None:
             return False
-        return self.filtered or self._greeted_at is None or is_known(self._greeted_at, self.cursor)
+        return self.filtered or self._vouching.has_greeted(self.cursor)
+
+    @property
+    def vouched_at(self) -> float | None:
+        """The last moment for which this connection has said that the holder is current; None for none."""
+        return self._vouching.at
 
     @property
     def cursor(self) -> Cursor | None:
@@ -169,7 +174,8 @@ class Feed:
         self._held.clear()
         self._awaiting_snapshot = False
         self.live = False
-        self._goodbye = self.failure = self._opened_at = self.protocol = self._greeted_at = None
+        self._goodbye = self.failure = self._opened_at = self.protocol = None
+        self._vouching = Vouching(now)
         self._seen_at = now
         if status in SLOW_STATUSES:
             raise Refused(f"the stream was refused with HTTP {status}", status=status, retry_after=retry_after)
@@ -185,19 +191,25 @@ class Feed:
     def received(self, chunk: bytes, now: float) -> list[Update]:
         """Return the updates that `chunk` completes; afterwards look at `failure`."""
         signs = self._parser.signs_of_life
+        if not self._parser.in_event:
+            self._vouching.begins(now)
         try:
             self._held.extend(self._parser.feed(chunk))
         except DecodeError as exc:
             self._reject(exc)
         if self._parser.signs_of_life != signs:
             self._seen_at = now
-        return self._proceed()
+        updates = self._proceed()
+        if self._parser.in_event and self._parser.signs_of_life != signs:
+            # What is under way now began in this chunk.
+            self._vouching.begins(now)
+        return updates
 
     def restarted(self, cursor: Cursor, now: float) -> list[Update]:
         """Say that the holder now has the snapshot of `cursor`; return the updates that waited for it."""
         self._reader.cursor = cursor
         # The snapshot was asked for after the greeting, and may be of another log by now.
-        self._greeted_at = None
+        self._vouching.greeted_at = None
         self._awaiting_snapshot = False
         self._bad_payloads = 0
         self._seen_at = max(self._seen_at, now)
@@ -256,6 +268,7 @@ class Feed:
                 self._reject(exc)
             except StreamBroken as exc:
                 self.failure = exc
+            self._vouching.settle(self.cursor, caught_up=self.caught_up)
         return updates
 
     def _reject(self, error: DecodeError) -> None:
@@ -263,6 +276,7 @@ class Feed:
         self.failure = error
 
     def _take(self, message: Message) -> list[Update]:
+        self._vouching.hear(message)
         if isinstance(message, Connected):
             updates = self._take_connected(message)
         elif not self.live:
@@ -286,7 +300,6 @@ class Feed:
             )
         self.live = True
         self.protocol = message.protocol or 0
-        self._greeted_at = Cursor.parse(message.revision) if self.protocol else None
         if message.heartbeat_ms is not None:
             self._heartbeat = _seconds(message.heartbeat_ms, _MIN_HEARTBEAT, _MAX_HEARTBEAT)
         quarantine = self._bad_payloads >= MAX_BAD_PAYLOADS
