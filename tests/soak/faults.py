@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -50,15 +49,15 @@ def of_the_server(server: ServerProcess, wait: Wait) -> list[Fault]:
 
 
 def of_clients(
-    clients: Sequence[ClientProcess], forgive: Callable[[str, float], None], chance: random.Random, wait: Wait
+    clients: Sequence[ClientProcess], excuse: Callable[[str], None], chance: random.Random, wait: Wait
 ) -> list[Fault]:
-    """Return the faults of the clients' processes; `forgive` is told of one that was stopped, and for how long."""
+    """Return the faults of the clients' processes; `excuse` is told of one that was stopped."""
 
     def frozen(seconds: float) -> None:
-        client, began = chance.choice(clients), time.monotonic()
+        client = chance.choice(clients)
         client.signal(signal.SIGSTOP)
         wait(seconds)
-        forgive(client.name, time.monotonic() - began)
+        excuse(client.name)
         client.signal(signal.SIGCONT)
 
     def killed(_seconds: float) -> None:

@@ -44,13 +44,14 @@ class Network:
         """Where clients connect."""
         return self._proxy.url
 
-    def faults(self, wait: Wait) -> list[Fault]:
-        """Return what can happen here."""
+    def faults(self, excuse: Callable[[], None], wait: Wait) -> list[Fault]:
+        """Return what can happen here; `excuse` is told when messages arrive that were held back."""
         proxy = self._proxy
 
         def cut(seconds: float) -> None:
             proxy.hold()
             wait(seconds)
+            excuse()
             proxy.release()
 
         def refused(seconds: float) -> None:

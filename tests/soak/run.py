@@ -99,10 +99,8 @@ class Soak:
     def _trouble(self, told: Told) -> None:
         possible = [
             *faults.of_the_server(self._server, self._ended.wait),
-            *faults.of_clients(
-                self._clients, lambda name, s: self._judges[name].forgive(s), self._chance, self._ended.wait
-            ),
-            *self._network.faults(self._ended.wait),
+            *faults.of_clients(self._clients, self._excuse, self._chance, self._ended.wait),
+            *self._network.faults(lambda: self._excuse(*_KINDS), self._ended.wait),
         ]
         end = time.monotonic() + min(_TROUBLE, self._left())
         while time.monotonic() < end:
@@ -111,6 +109,10 @@ class Soak:
             fault.take(seconds)
             self._happened.append((began - self._began, time.monotonic() - self._began, fault.name))
             self._ended.wait(self._chance.uniform(*_PAUSE))
+
+    def _excuse(self, *names: str) -> None:
+        for name in names:
+            self._judges[name].excuse(time.monotonic())
 
     def _calm(self, writer: Writer, told: Told) -> None:
         """Wait until everybody has what the server has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from bisect import bisect_right
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from typing import Any
 
 #: Seconds by which a client may understate its staleness: the way of a change, and looks that take turns.
 MARGIN = 2.0
+#: Seconds for which nothing is compared after somebody was excused.
+_EXCUSED = 3.0
 #: States in which `staleness_bound` is promised to hold.
 _BOUND = frozenset({"live", "polling"})
 
@@ -81,18 +84,21 @@ class Judge:
         self._truth = truth
         self._findings = findings
         self._seen: dict[int, int] = {}
-        self._slack = 0.0
+        self._excused_until = -math.inf
 
-    def forgive(self, seconds: float) -> None:
-        """Say that the process was stopped for so long: its statements of that time are not compared with others'."""
-        self._slack = seconds
+    def excuse(self, at: float) -> None:
+        """Pass over what is said around this moment: the process was stopped, or the network held messages back.
+
+        A message that is held back whole counts from when it arrives; nobody can tell it from one that is fresh. The
+        next one follows at once.
+        """
+        self._excused_until = at + _EXCUSED
 
     def look(self, clients: list[dict[str, Any]]) -> None:
         """Look at one report."""
         for number, said in enumerate(clients):
             self._findings.samples += 1
             self._look_at(number, said)
-        self._slack = 0.0
 
     def _look_at(self, number: int, said: dict[str, Any]) -> None:
         if said["cursor"] is None:
@@ -101,16 +107,18 @@ class Judge:
         if revision < self._seen.get(number, 0):
             findings.say(f"{self._name}/{number} went back from {self._seen[number]} to {revision}")
         self._seen[number] = revision
+        if said["divergences"]:
+            findings.say(f"{self._name}/{number} diverged {said['divergences']} times")
+        if said["at"] < self._excused_until:
+            return
         staleness, bound = said["staleness"], said["bound"]
         since = self._truth.outdated_since(revision)
         hidden = 0.0 if since is None else said["at"] - since - staleness
         findings.most_hidden = max(findings.most_hidden, hidden)
-        if hidden > MARGIN + self._slack:
+        if hidden > MARGIN:
             findings.say(f"{self._name}/{number} says {staleness:.1f} s, and is {hidden:.1f} s staler: {said}")
         findings.most_stale = max(findings.most_stale, staleness)
         if bound is not None and said["state"] in _BOUND:
             findings.most_over = max(findings.most_over, staleness - bound)
-            if staleness > bound + MARGIN + self._slack:
+            if staleness > bound + MARGIN:
                 findings.say(f"{self._name}/{number} says {staleness:.1f} s, beyond its bound of {bound:.1f} s: {said}")
-        if said["divergences"]:
-            findings.say(f"{self._name}/{number} diverged {said['divergences']} times")
