@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -32,7 +33,8 @@ def c_program(name: str, *options: str) -> Path:
     if compiler is None:
         raise Missing("no C compiler: there is no `cc`")
     source = HERE / f"{name}.c"
-    return _built(source, [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", *options, str(source)])
+    headers = [file.read_text() for file in sorted(HERE.glob("*.h"))]
+    return _built(source, [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", *options, str(source)], parts=headers)
 
 
 def go_program(name: str) -> Path:
@@ -82,14 +84,14 @@ def requirements(text: str) -> dict[str, list[str]]:
     return sections
 
 
-def _built(source: Path, command: list[str], after: list[str] | None = None) -> Path:
+def _built(source: Path, command: list[str], *, after: Sequence[str] = (), parts: Sequence[str] = ()) -> Path:
     """Compile, unless that was done; the compiler writes to another name, so that nobody runs half a program."""
-    target = CACHE / f"{source.stem}-{_stamp(source.read_text(), *command)}"
+    target = CACHE / f"{source.stem}-{_stamp(source.read_text(), *parts, *command)}"
     if target.exists():
         return target
     CACHE.mkdir(exist_ok=True)
     fresh = target.with_name(f"{target.name}.{os.getpid()}")
-    _run([*command, "-o", str(fresh), *(after or [])], f"{source.name} does not compile")
+    _run([*command, "-o", str(fresh), *after], f"{source.name} does not compile")
     fresh.replace(target)
     return target
 

@@ -1,0 +1,2 @@
+def run(**k): return {}
+def print_tables(r): pass
