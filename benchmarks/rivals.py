@@ -79,9 +79,9 @@ class Running:
 
 @contextmanager
 def flagent(path: str = FULL) -> Iterator[Running]:
-    """Run our server with the settings it has, but for the limit of streams that may be opened in a second."""
+    """Run our server without what holds streams and events back, and without a drain in the end."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"open_rate": 0, "nudge_window": 0, "coalesce_window": 0}
+        settings = {"open_rate": 0, "nudge_window": 0, "coalesce_window": 0, "drain_window": 0}
         with ServerProcess(f"sqlite:///{folder}/flags.db", **settings) as server:
             fill(server.url, _FLAGS)
             yield Running(server.port, server.pid, path, lambda number: toggle(1, number))
