@@ -134,7 +134,7 @@ def go(event: bytes) -> Iterator[Running]:
 @contextmanager
 def _program(command: list[str], event: bytes) -> Iterator[Running]:
     port = free_port()
-    with _process([*command, str(port)], port) as pid:
+    with process([*command, str(port)], port) as pid:
         yield Running(port, pid, "/stream", lambda number: request("POST", "/publish", numbered(event, number)))
 
 
@@ -150,7 +150,7 @@ def nchan(event: bytes) -> Iterator[Running]:
         port = free_port()
         settings = Path(folder) / "nginx.conf"
         settings.write_text(_NCHAN.format(module=_NCHAN_MODULE, files=_open_files(), folder=folder, port=port))
-        with _process([program, "-p", folder, "-c", str(settings)], port) as pid:
+        with process([program, "-p", folder, "-c", str(settings)], port) as pid:
             data = lines[b"data"]
             yield Running(
                 port, pid, "/stream", lambda number: request("POST", "/publish", numbered(data, number), name)
@@ -164,7 +164,7 @@ def _open_files() -> int:
 
 
 @contextmanager
-def _process(command: list[str], port: int) -> Iterator[int]:
+def process(command: list[str], port: int) -> Iterator[int]:
     """Run a program until it listens, and end it afterwards."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
