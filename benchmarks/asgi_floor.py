@@ -1,6 +1,6 @@
 """The least that an answer costs under uvicorn: one ASGI function that decodes the request, and evaluates nothing.
 
-    python asgi_floor.py PORT TAG
+python asgi_floor.py PORT TAG
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ Message = MutableMapping[str, Any]
 _JSON = [(b"content-type", b"application/json")]
 
 
-class Question(msgspec.Struct, rename={"entity_id": "entityID", "flag_key": "flagKey", "entity_context": "entityContext"}):
+class Question(
+    msgspec.Struct, rename={"entity_id": "entityID", "flag_key": "flagKey", "entity_context": "entityContext"}
+):
     """Who asks for what."""
 
     entity_id: str

@@ -1,7 +1,7 @@
 """What benchmarks need besides Python: programs in C and Go, compiled on the spot, and environments for the peers.
 
-All of it is made under `.benchmarks/` in the project's root, once for each state of what it is made of. What can't be made
-is a reason to leave a candidate out, and never to end a benchmark.
+All of it is made under `.benchmarks/` in the project's root, once for each state of what it is made of. What can't be
+made is a reason to leave a candidate out, and never to end a benchmark.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def c_program(name: str, *options: str) -> Path:
         raise Missing("no C compiler: there is no `cc`")
     source = HERE / f"{name}.c"
     headers = [file.read_text() for file in sorted(HERE.glob("*.h"))]
-    return _built(source, [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", *options, str(source)], parts=headers)
+    return _built(
+        source, [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", *options, str(source)], parts=headers
+    )
 
 
 def go_program(name: str) -> Path:

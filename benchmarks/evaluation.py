@@ -2,17 +2,18 @@
 
     .venv/bin/python benchmarks/evaluation.py [--json] [--quick] [--peers NAME,NAME] [--rounds N]
 
-Each SDK is a process of its own, in an environment of its own (made under .benchmarks/ from benchmarks/requirements.txt,
-once), with the same six flags and contexts that are ready:
+Each SDK is a process of its own, in an environment of its own (made under .benchmarks/ from
+benchmarks/requirements.txt, once), with the same six flags and contexts that are ready:
 
     a  on for everybody                         d  ten rules with one condition each; the last matches
     b  on for 50 %                              e  a text is one of 1,000
     c  two conditions, then half A, half B      f  a text matches a regular expression
 
-Ours is the complete public method: `OfflineManager.is_enabled`, for c `get_variant`. First all answers are checked. Then
-the SDKs take turns, flag by flag and round by round; a turn is some 20 ms of evaluations for 1,000 people. What counts is
-CPU time, the least and the median of all rounds, and ratios of the same run. Besides: all of 1,000 flags in one call, for
-those who have one; how often one evaluation of ours asks for memory; import time and memory of each SDK.
+Ours is the complete public method: `OfflineManager.is_enabled`, for c `get_variant`. First all answers are checked.
+Then the SDKs take turns, flag by flag and round by round; a turn is some 20 ms of evaluations for 1,000 people. What
+counts is CPU time, the least and the median of all rounds, and ratios of the same run. Besides: all of 1,000 flags in
+one call, for those who have one; how often one evaluation of ours asks for memory; import time and memory of each
+SDK.
 
 No SDK gets to the network. One that can't be installed or does not work is left out, and the reason is told.
 """
@@ -194,7 +195,9 @@ def print_tables(results: dict[str, Any]) -> None:
     rows.append(["the best of the others", *(each and each[1] for each in results["best_peer"].values())])
     print(table(["", *KINDS], rows))
     print(f"\nall of {_MANY:,} flags in one call, microseconds")
-    rows = [[name, each["min_us"], each["median_us"], each["times_ours"]] for name, each in results["everything"].items()]
+    rows = [
+        [name, each["min_us"], each["median_us"], each["times_ours"]] for name, each in results["everything"].items()
+    ]
     print(table(["", "least", "median", "times ours"], rows))
     print("\nrequests for memory in one evaluation of ours:", results["allocations"])
     print("\nimport and load")
@@ -205,7 +208,7 @@ def print_tables(results: dict[str, Any]) -> None:
 
 
 def _cell(each: dict[str, float] | None) -> str | None:
-    return each and f"{each['min_us']:.2f} ({each['median_us']:.2f})"
+    return f"{each['min_us']:.2f} ({each['median_us']:.2f})" if each else None
 
 
 def main() -> int:

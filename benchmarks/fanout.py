@@ -2,14 +2,15 @@
 
     .venv/bin/python benchmarks/fanout.py [--json] [--quick] [--max] [--clients N,N] [--events N] [--rounds N]
 
-An event is a flag that is switched by REST; subscribers get it as our own event, which carries the flag, or as the one
-that Flagent's clients read. The others send the same bytes: a program in C that does nothing but one write() for each
-client (floor.c, the floor of the run), nginx with nchan, and a program in Go (fanout.go). They take turns, round by round,
-each with a fresh process, for each number of subscribers. The subscribers are a program in C (subscribers.c), on as many
-loopback addresses as they need ports. Everybody has to get every event, once and in order.
+An event is a flag that is switched by REST; subscribers get it as our own event, which carries the flag, or as the
+one that Flagent's clients read. The others send the same bytes: a program in C that does nothing but one write() for
+each client (floor.c, the floor of the run), nginx with nchan, and a program in Go (fanout.go). They take turns, round
+by round, each with a fresh process, for each number of subscribers. The subscribers are a program in C
+(subscribers.c), on as many loopback addresses as they need ports. Everybody has to get every event, once and in
+order.
 
-    cpu      microseconds of the server's CPU time for one event and one subscriber, without what the same edits cost when
-             nobody listens; `times the floor` is the ratio within the run
+    cpu      microseconds of the server's CPU time for one event and one subscriber, without what the same edits cost
+             when nobody listens; `times the floor` is the ratio within the run
     delay    from the moment before the request is sent to the moment when a subscriber has the event
     memory   of the server's process, for each open stream
     accepts  streams that were opened in a second, two hundred under way at any time
@@ -135,9 +136,16 @@ def run(sizes: list[int], events: int, rounds: int, *, quick: bool) -> dict[str,
     """Measure everything and return the results."""
     c_program("subscribers")
     skipped: dict[str, str] = {}
-    results: dict[str, Any] = {"benchmark": "fanout", "surroundings": surroundings(), "rounds": rounds, "events": events}
+    results: dict[str, Any] = {
+        "benchmark": "fanout",
+        "surroundings": surroundings(),
+        "rounds": rounds,
+        "events": events,
+    }
     starts = candidates(skipped)
-    results["event_bytes"] = {view: len(rivals.event_of(path)) for view, path in (("full", FULL), ("compatible", COMPATIBLE))}
+    results["event_bytes"] = {
+        view: len(rivals.event_of(path)) for view, path in (("full", FULL), ("compatible", COMPATIBLE))
+    }
     results["fanout"] = {str(clients): measured(starts, clients, events, rounds) for clients in sizes}
     results |= fanout_cases.run(quick=quick)
     return results | {"skipped": skipped}
@@ -147,14 +155,35 @@ def print_tables(results: dict[str, Any]) -> None:
     """Print the results for people."""
     size = results["event_bytes"]
     print(f"an event has {size['full']} bytes in the full view, {size['compatible']} in the compatible one")
-    marks = ("cpu_us", "times_floor", "p50_ms", "p99_ms", "max_ms", "memory_kb", "accepts_per_s", "accept_cpu_us", "edit_cpu_us")
+    marks = (
+        "cpu_us",
+        "times_floor",
+        "p50_ms",
+        "p99_ms",
+        "max_ms",
+        "memory_kb",
+        "accepts_per_s",
+        "accept_cpu_us",
+        "edit_cpu_us",
+    )
     rows = [
         [f"{name}, {view}, {int(clients):,}", *(each.get(mark) for mark in marks)]
         for clients, views in results["fanout"].items()
         for view, servers in views.items()
         for name, each in servers.items()
     ]
-    header = ("", "cpu, us", "times floor", "p50, ms", "p99, ms", "max, ms", "KB each", "accepts/s", "us each", "edit, us")
+    header = (
+        "",
+        "cpu, us",
+        "times floor",
+        "p50, ms",
+        "p99, ms",
+        "max, ms",
+        "KB each",
+        "accepts/s",
+        "us each",
+        "edit, us",
+    )
     print(table(header, rows))
     fanout_cases.print_tables(results)
     for name, reason in results["skipped"].items():
@@ -173,7 +202,7 @@ def main() -> int:
     parser.add_argument("--clients", help="numbers of subscribers, separated by commas (1000,5000,10000)")
     parser.add_argument("--max", action="store_true", help="also as many as the limit of open files allows")
     parser.add_argument("--events", type=int, default=20, help="events of each turn (20)")
-    parser.add_argument("--rounds", type=int, help="turns of each server (5, quick: 1)")
+    parser.add_argument("--rounds", type=int, help="turns of each server (3, quick: 1)")
     options = parser.parse_args()
     listed = options.clients.split(",") if options.clients else list(_QUICK_SIZES if options.quick else _SIZES)
     try:
@@ -182,7 +211,7 @@ def main() -> int:
         parser.error(f"--clients: numbers separated by commas are needed, not {options.clients!r}")
     if options.max:
         sizes.append(most_clients())
-    rounds = options.rounds if options.rounds is not None else 1 if options.quick else 5
+    rounds = options.rounds if options.rounds is not None else 1 if options.quick else 3
     if min(*sizes, options.events, rounds) < 1:
         parser.error("--clients, --events and --rounds: at least 1 is needed")
     try:

@@ -1,4 +1,4 @@
-"""What else a fan-out of ours has to bear: requests beside it, readers that do not read, filters, streams of entities."""
+"""What else our fan-out has to bear: requests beside it, readers that do not read, filters, streams of entities."""
 
 from __future__ import annotations
 
@@ -225,7 +225,10 @@ def print_tables(results: dict[str, Any]) -> None:
     print(f"\nevaluation by request beside {each['clients']:,} subscribers, ms: {each['rest_ms']} at rest,")
     print(f"  {each['beside_ms']} while ten events a second go out, whose own p99 is {each['event_p99_ms']}")
     each = results["slow_readers"]
-    print(f"{each['clients']:,} readers of big events, p99 in ms: {each['p99_ms']['without']}, beside {each['slow']}", end="")
+    print(
+        f"{each['clients']:,} readers of big events, p99 in ms: {each['p99_ms']['without']}, beside {each['slow']}",
+        end="",
+    )
     print(f" that do not read {each['p99_ms']['with']}, times {each['p99_ratio']}")
     marks = ("event_cpu_ms", "cpu_us_each", "p50_ms", "p99_ms", "max_ms", "accepts_per_s")
     rows = [

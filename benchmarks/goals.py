@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from peers.cases import KINDS
+
 #: The results by name of the benchmark; one that did not run is missing.
 Results = dict[str, dict[str, Any]]
 
@@ -34,12 +36,17 @@ class Goal:
         return value >= self.limit if self.at_least else value <= self.limit
 
 
-def _evaluation(results: Results, peers: Callable[[str], bool], kind: str) -> float:
-    """Return how many times ours the quickest of these SDKs takes."""
-    found = results["evaluation"]["evaluation"]
-    return min(
-        each[kind]["times_ours"] for name, each in found.items() if name != "flagent" and peers(name) and kind in each
-    )
+def _quickest(kind: str, *, pure: bool = False) -> Callable[[Results], float]:
+    """Return what finds how many times ours the quickest peer takes; `pure` is only those in Python."""
+
+    def read(results: Results) -> float:
+        found = results["evaluation"]["evaluation"]
+        peers = [name for name in found if name in _PURE_PYTHON or not pure]
+        return min(
+            float(found[name][kind]["times_ours"]) for name in peers if name != "flagent" and kind in found[name]
+        )
+
+    return read
 
 
 def _fanout(results: Results, mark: str, server: str = "flagent", view: str = "full") -> dict[str, float]:
@@ -62,18 +69,13 @@ def _route(route: str, mark: str) -> Callable[[Results], float]:
 
 GOALS = (
     *(
-        Goal(
-            f"evaluation, flag {kind}: the quickest peer takes times ours",
-            2.5,
-            lambda results, kind=kind: _evaluation(results, lambda _: True, kind),
-            at_least=True,
-        )
-        for kind in "abcdef"
+        Goal(f"evaluation, flag {kind}: the quickest peer takes times ours", 2.5, _quickest(kind), at_least=True)
+        for kind in KINDS
     ),
     Goal(
         "evaluation, flag c: the quickest peer in pure Python takes times ours",
         33,
-        lambda results: _evaluation(results, lambda name: name in _PURE_PYTHON, "c"),
+        _quickest("c", pure=True),
         at_least=True,
     ),
     Goal("all of 1,000 flags", 200, lambda results: results["evaluation"]["everything"]["flagent"]["min_us"], "µs"),
@@ -83,14 +85,28 @@ GOALS = (
         lambda results: max(results["evaluation"]["allocations"].values()),
     ),
     Goal("`import flagent`", 60, lambda results: results["sdk"]["import_ms"], "ms"),
-    Goal("fan-out: CPU, times the floor, the most of all sizes", 1.25, lambda r: max(_fanout(r, "times_floor").values())),
+    Goal(
+        "fan-out: CPU, times the floor, the most of all sizes", 1.25, lambda r: max(_fanout(r, "times_floor").values())
+    ),
     Goal("fan-out: CPU, times nchan", 1.0, _against("nchan")),
     Goal("fan-out: CPU, times Go", 1.0, _against("go")),
     Goal("fan-out: memory of each stream", 4, lambda results: max(_fanout(results, "memory_kb").values()), "KB"),
-    Goal("fan-out: streams opened in a second, the least", 10_000, lambda r: min(_fanout(r, "accepts_per_s").values()), "", True),
-    Goal("fan-out: p99 of one event at the greatest size", 250, lambda r: list(_fanout(r, "p99_ms").values())[-1], "ms"),
+    Goal(
+        "fan-out: streams opened in a second, the least",
+        10_000,
+        lambda r: min(_fanout(r, "accepts_per_s").values()),
+        "",
+        True,
+    ),
+    Goal(
+        "fan-out: p99 of one event at the greatest size", 250, lambda r: list(_fanout(r, "p99_ms").values())[-1], "ms"
+    ),
     Goal("evaluation by request beside a fan-out, p99", 15, lambda r: r["fanout"]["beside"]["beside_ms"]["p99"], "ms"),
-    Goal("p99 of the others beside readers that do not read, times", 1.2, lambda r: r["fanout"]["slow_readers"]["p99_ratio"]),
+    Goal(
+        "p99 of the others beside readers that do not read, times",
+        1.2,
+        lambda r: r["fanout"]["slow_readers"]["p99_ratio"],
+    ),
     Goal("from a change's commit to its evaluation, p50", 1, lambda r: r["latency"]["committing"]["p50_ms"], "ms"),
     Goal("from a change's commit to its evaluation, p99", 5, lambda r: r["latency"]["committing"]["p99_ms"], "ms"),
     Goal("evaluation by request: CPU, times Go", 1.25, _route("evaluation", "times_go")),

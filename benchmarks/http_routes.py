@@ -2,10 +2,11 @@
 
     .venv/bin/python benchmarks/http_routes.py [--json] [--quick] [--connections N] [--rounds N]
 
-Our server, as it is without settings, is beside a program in Go that does the same work (evaluation_server.go: net/http and
-encoding/json), and beside one ASGI function under uvicorn that decodes, answers and evaluates nothing (asgi_floor.py). Each
-is one process with 1,000 flags. First all answers are compared: ours and Go's have to be the same but for the time. Then
-the servers take turns, route by route and round by round; a program in C (requester.c) asks on connections that stay open.
+Our server, as it is without settings, is beside a program in Go that does the same work (evaluation_server.go:
+net/http and encoding/json), and beside one ASGI function under uvicorn that decodes, answers and evaluates nothing
+(asgi_floor.py). Each is one process with 1,000 flags. First all answers are compared: ours and Go's have to be the
+same but for the time. Then the servers take turns, route by route and round by round; a program in C (requester.c)
+asks on connections that stay open.
 
     evaluation  POST /api/v1/evaluation, one flag with a constraint and two variants
     batch       POST /api/v1/evaluation/batch, ten entities and ten flags
@@ -36,7 +37,7 @@ from subscribing import cpu_seconds
 _FLAGS = 1000
 _SNAPSHOT = "/api/v1/export/eval_cache/json"
 _ONE = {"entityID": "user123", "entityContext": {"country": "DE"}, "flagKey": "flag_7"}
-_BATCH = {
+_BATCH: dict[str, list[Any]] = {
     "entities": [{"entityID": f"user{number}", "entityContext": {"country": "DE"}} for number in range(10)],
     "flagKeys": [f"flag_{number}" for number in range(10)],
 }
@@ -55,7 +56,9 @@ def routes(tag: str) -> Routes:
     }
 
 
-def started(server: ServerProcess, folder: str, skipped: dict[str, str], stack: ExitStack) -> tuple[str, dict[str, Any]]:
+def started(
+    server: ServerProcess, folder: str, skipped: dict[str, str], stack: ExitStack
+) -> tuple[str, dict[str, Any]]:
     """Return the tag of the snapshot, and port and process of each server."""
     answer = httpx2.get(server.url + _SNAPSHOT, headers={"Accept-Encoding": "identity"}, trust_env=False)
     tag, snapshot = answer.headers["etag"].removeprefix("W/"), Path(folder) / "snapshot.json"

@@ -29,8 +29,8 @@ def bars(title: str, groups: Groups, ours: str) -> str:
         lowest = max(lowest, top + height)
     heading = _text(_MARGIN, _MARGIN + 10, title, size=16, weight="bold")
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {lowest:g}" font-family="sans-serif" role="img" '
-        f'aria-label="{escape(title)}">\n<rect width="100%" height="100%" fill="white"/>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {lowest:g}" font-family="sans-serif" '
+        f'role="img" aria-label="{escape(title)}">\n<rect width="100%" height="100%" fill="white"/>\n'
         + "\n".join([heading, *parts])
         + "\n</svg>\n"
     )

@@ -1,8 +1,8 @@
 """The servers that fan out: ours, and three that are told to send the same bytes as ours.
 
-    floor    a program in C, which does nothing but one write() for each client
-    nchan    nginx with the module of Debian's package libnginx-mod-nchan
-    go       a program in Go with net/http
+floor    a program in C, which does nothing but one write() for each client
+nchan    nginx with the module of Debian's package libnginx-mod-nchan
+go       a program in Go with net/http
 """
 
 from __future__ import annotations

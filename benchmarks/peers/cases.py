@@ -23,9 +23,9 @@ NEITHER = "neither"
 
 @dataclass(frozen=True)
 class Condition:
-    """One condition on a property: `value` is a text, a number, or a tuple of texts for `one of`."""
+    """One condition on the property of that name: `value` is a text, a number, or a tuple of texts for `one of`."""
 
-    property: str
+    name: str
     operator: Operator
     value: Any
 

@@ -79,4 +79,4 @@ def _splits(case: Case) -> list[dict[str, Any]]:
 
 def _condition(condition: Condition) -> dict[str, Any]:
     value = condition.values if condition.operator in ("is", "one of") else condition.value
-    return {"attribute": condition.property, "operator": _OPERATORS[condition.operator], "value": value}
+    return {"attribute": condition.name, "operator": _OPERATORS[condition.operator], "value": value}

@@ -72,4 +72,4 @@ def _flag(case: Case) -> dict[str, Any]:
 def _condition(condition: Condition) -> dict[str, Any]:
     operator = {"is": "==", "at least": ">=", "one of": "in"}[condition.operator]
     value = condition.values if condition.operator == "one of" else condition.value
-    return {operator: [{"var": condition.property}, value]}
+    return {operator: [{"var": condition.name}, value]}

@@ -45,4 +45,4 @@ def _flag(case: Case) -> dict[str, Any]:
 
 def _constraint(condition: Condition) -> dict[str, str]:
     value = ",".join(map(str, condition.values))
-    return {"property": condition.property, "operator": _OPERATORS[condition.operator], "value": value}
+    return {"property": condition.name, "operator": _OPERATORS[condition.operator], "value": value}

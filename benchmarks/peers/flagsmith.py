@@ -87,7 +87,7 @@ def _segment(number: int, rank: int, case: Case, rule: tuple[Condition, ...]) ->
     conditions: list[dict[str, str]] = [
         {
             "operator": _OPERATORS[each.operator],
-            "property_": each.property,
+            "property_": each.name,
             "value": ",".join(map(str, each.values)),
         }
         for each in rule

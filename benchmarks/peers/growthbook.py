@@ -46,7 +46,7 @@ def _feature(case: Case) -> dict[str, Any]:
         weights = [1 / len(case.split)] * len(case.split)
         served = {"key": case.key, "variations": list(case.split), "weights": weights, "coverage": 1}
         served |= {"hashAttribute": "id", "hashVersion": 2}
-    rules = [{"condition": {each.property: _condition(each) for each in rule}, **served} for rule in case.rules]
+    rules = [{"condition": {each.name: _condition(each) for each in rule}, **served} for rule in case.rules]
     return {"defaultValue": False, "rules": rules or [served]}
 
 

@@ -48,7 +48,7 @@ def _flag(case: Case) -> dict[str, Any]:
         {
             "id": f"rule-{number}",
             "clauses": [
-                {"attribute": each.property, "op": _OPERATORS[each.operator], "values": each.values, "negate": False}
+                {"attribute": each.name, "op": _OPERATORS[each.operator], "values": each.values, "negate": False}
                 for each in rule
             ],
             **_served(case),

@@ -53,4 +53,4 @@ def _flag(number: int, case: Case) -> dict[str, Any]:
 def _property(condition: Condition) -> dict[str, Any]:
     value = condition.values if condition.operator in ("is", "one of") else condition.value
     operator = _OPERATORS[condition.operator]
-    return {"key": condition.property, "type": "person", "operator": operator, "value": value}
+    return {"key": condition.name, "type": "person", "operator": operator, "value": value}

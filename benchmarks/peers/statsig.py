@@ -72,7 +72,8 @@ class Adapter:
     def everything(self, person: Person) -> Call | None:
         # Names of the answer are hashed; their number is what counts.
         names = {"method": self._client.get_client_initialize_response, "loads": json.loads}
-        expression = 'sum(len(each) for name, each in loads(method(person)).items() if name in ("feature_gates", "dynamic_configs"))'
+        found = "for name, each in loads(method(person)).items()"
+        expression = f'sum(len(each) {found} if name in ("feature_gates", "dynamic_configs"))'
         return Call(expression, names, [_user(person)])
 
 
@@ -124,6 +125,6 @@ def _rules(case: Case, rank: int, names: list[str], conditions: dict[str, Any]) 
 
 
 def _field(condition: Condition) -> dict[str, Any]:
-    stated = {"type": "user_field", "field": condition.property, "operator": _OPERATORS[condition.operator]}
+    stated = {"type": "user_field", "field": condition.name, "operator": _OPERATORS[condition.operator]}
     value = condition.values if condition.operator in ("is", "one of") else condition.value
     return {**_OF_USERS, **stated, "targetValue": value, "additionalValues": {}}

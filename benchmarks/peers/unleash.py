@@ -64,7 +64,7 @@ def _feature(case: Case) -> dict[str, Any]:
 
 
 def _constraint(condition: Condition) -> dict[str, Any]:
-    stated: dict[str, Any] = {"contextName": condition.property, "inverted": False}
+    stated: dict[str, Any] = {"contextName": condition.name, "inverted": False}
     if condition.operator in ("is", "one of"):
         return {**stated, "operator": "IN", "values": condition.values}
     operator = "NUM_GTE" if condition.operator == "at least" else "REGEX"

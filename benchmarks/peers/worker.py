@@ -1,7 +1,7 @@
 """One SDK in a process of its own, which evaluates when it is told to: `python -m peers.worker NAME FLAGS`.
 
-Tasks come as lines of JSON on stdin, answers go out as lines of JSON. The SDK can't get beyond this machine: Python code
-that tries is stopped, and native code is given a proxy that is not there.
+Tasks come as lines of JSON on stdin, answers go out as lines of JSON. The SDK can't get beyond this machine: Python
+code that tries is stopped, and native code is given a proxy that is not there.
 """
 
 from __future__ import annotations
