@@ -40,6 +40,8 @@ from subscribing import Subscribers, cpu_seconds, numbers, resident_kb
 
 _SIZES, _QUICK_SIZES = (1000, 5000, 10_000), (1000, 3000)
 _SPARE_FILES = 200
+#: More would have to be shared by several processes of subscribers.
+_MOST_CLIENTS = 60_000
 _WARM_UP = 3
 OURS, FLOOR = "flagent", "floor"
 Start = Callable[[], AbstractContextManager[Running]]
@@ -193,7 +195,7 @@ def print_tables(results: dict[str, Any]) -> None:
 def most_clients() -> int:
     """Return how many subscribers the limit of open files allows."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return 60_000 if hard == resource.RLIM_INFINITY else min(60_000, hard - _SPARE_FILES)
+    return _MOST_CLIENTS if hard == resource.RLIM_INFINITY else min(_MOST_CLIENTS, hard - _SPARE_FILES)
 
 
 def main() -> int:
@@ -214,6 +216,8 @@ def main() -> int:
     rounds = options.rounds if options.rounds is not None else 1 if options.quick else 3
     if min(*sizes, options.events, rounds) < 1:
         parser.error("--clients, --events and --rounds: at least 1 is needed")
+    if max(sizes) > _MOST_CLIENTS:
+        parser.error(f"--clients: at most {_MOST_CLIENTS:,}, not {max(sizes):,}")
     try:
         allow_files(max(sizes))
     except Failed as exc:

@@ -132,7 +132,8 @@ static void take(subscriber *each) {
     if (reader->step == REFUSED) hang_up(each);
     else if (was_in_head && reader->step != HEAD) greeted++;
     for (uint64_t at = before < reader->events ? now_us() : 0; before++ < reader->events;) {
-        if (before == goal && each - crowd < matching) waiting--;
+        if (each - crowd >= matching) continue;
+        if (before == goal) waiting--;
         if (delays_count < delays_room) delays[delays_count++] = (uint32_t)(at - sent_at);
     }
 }

@@ -14,7 +14,7 @@ from api import check
 from building import c_program
 
 #: Seconds that connecting, or a number of events, may take at most.
-LIMIT = 120.0
+_LIMIT = 120.0
 _END_LIMIT = 10.0
 #: In the data of an event, in the full view and the compatible one.
 REVISION = re.compile(rb'"revision":"[^":]+:(\d+)"')
@@ -23,12 +23,15 @@ REVISION = re.compile(rb'"revision":"[^":]+:(\d+)"')
 class Subscribers:
     """So many open streams, of which the first `matching` expect every event and the others none."""
 
-    def __init__(self, port: int, count: int, path: str, *, matching: int | None = None, other: str = "") -> None:
+    def __init__(
+        self, port: int, count: int, path: str, *, matching: int | None = None, other: str = "", limit: float = _LIMIT
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._sample = Path(self._folder.name) / "sample"
         command = [str(c_program("subscribers")), str(port), str(count), path, str(self._sample)]
         if matching is not None:
             command += [str(matching), other]
+        self._limit = limit
         self.count, self.matching = count, count if matching is None else matching
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -42,14 +45,14 @@ class Subscribers:
 
     def connect(self) -> dict[str, Any]:
         """Open all streams, and return how long that took."""
-        found = self._ask(f"connect {LIMIT}\n".encode())
+        found = self._ask(f"connect {self._limit}\n".encode())
         check(found["connected"] == self.count, f"{found['connected']} of {self.count} streams were opened")
         return found
 
     def events(self, requests: list[bytes], gap_ms: int = 5) -> dict[str, Any]:
         """Make events, each when all have the one before, and return how soon they came."""
         sized = b"".join(b"%d\n%b" % (len(request), request) for request in requests)
-        found = self._ask(f"events {len(requests)} {gap_ms} {LIMIT}\n".encode() + sized)
+        found = self._ask(f"events {len(requests)} {gap_ms} {self._limit}\n".encode() + sized)
         wanted = self.matching * len(requests)
         check(found["received"] == wanted, f"{found['received']} of {wanted} events came")
         return found
