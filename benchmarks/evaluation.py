@@ -22,9 +22,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import statistics
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -38,7 +40,7 @@ PEERS = ("launchdarkly", "unleash", "growthbook", "flagd", "posthog", "flagsmith
 EVERYTHING = "*"
 _MANY = 1000
 _ROUNDS, _QUICK_ROUNDS = 25, 7
-_END_LIMIT = 10.0
+_ANSWER_LIMIT, _END_LIMIT = 60.0, 10.0
 
 
 class Worker:
@@ -53,16 +55,22 @@ class Worker:
         self.name = name
         command = [python, "-m", "peers.worker", name, str(flags)]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("FLAGENT_")}
+        # A file and no pipe, which an SDK that complains a lot would fill.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._process = subprocess.Popen(
             command,
             cwd=HERE,
             env=environ,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
         )
-        self.start = self._answer()
+        try:
+            self.start = self._answer()
+        except Missing:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +78,7 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.communicate()
+        self._errors.close()
 
     def ask(self, what: str, kind: str = "") -> dict[str, Any]:
         """Return what the worker answers to a task."""
@@ -83,9 +92,14 @@ class Worker:
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
+        # Each answer is one line, so nothing of it is left in the buffer that `select` can't see.
+        if not select.select([self._process.stdout], [], [], _ANSWER_LIMIT)[0]:
+            raise Missing(f"{self.name} does not work here: it said nothing for {_ANSWER_LIMIT:g} s")
         line = self._process.stdout.readline()
         if not line:
-            said = self._process.communicate(timeout=_END_LIMIT)[1].strip().splitlines()
+            self._process.wait(_END_LIMIT)
+            self._errors.seek(0)
+            said = self._errors.read().decode(errors="replace").strip().splitlines()
             raise Missing(f"{self.name} does not work here: {said[-1] if said else 'it ended without a word'}")
         answer: dict[str, Any] = json.loads(line)
         return answer
@@ -178,7 +192,7 @@ def run(peers: list[str], rounds: int) -> dict[str, Any]:
         results["everything"] = {
             name: kinds[EVERYTHING] for name, kinds in summary(measured(whole, EVERYTHING, max(3, rounds // 3))).items()
         }
-    return results | {"skipped": skipped}
+    return results | {"skipped": skipped | {f"{name} with {_MANY:,} flags": each for name, each in without.items()}}
 
 
 def print_tables(results: dict[str, Any]) -> None:

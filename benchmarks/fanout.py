@@ -107,8 +107,10 @@ def cell(start: Start, clients: int, events: int) -> dict[str, float]:
     }
 
 
-def measured(starts: dict[str, dict[str, Start]], clients: int, events: int, rounds: int) -> dict[str, Any]:
-    """Return the numbers of all servers, by view; they take turns."""
+def measured(
+    starts: dict[str, dict[str, Start]], clients: int, events: int, rounds: int, skipped: dict[str, str]
+) -> dict[str, Any]:
+    """Return the numbers of all servers, by view; they take turns, and who of the others fails is left out."""
     found: dict[str, dict[str, list[dict[str, float]]]] = {
         view: {name: [] for name in servers} for view, servers in starts.items()
     }
@@ -116,8 +118,17 @@ def measured(starts: dict[str, dict[str, Start]], clients: int, events: int, rou
         for view, servers in starts.items():
             for name, start in servers.items():
                 progress(f"{clients:,} subscribers, {view} view, round {number + 1} of {rounds}: {name}")
-                found[view][name].append(cell(start, clients, events))
-    return {view: summary(servers) for view, servers in found.items()}
+                try:
+                    found[view][name].append(cell(start, clients, events))
+                except (Failed, Missing) as exc:
+                    if name == OURS:
+                        raise
+                    skipped[f"{name} with {clients:,} subscribers"] = str(exc)
+                    progress(f"without {name}: {exc}")
+    whole = {
+        view: {name: each for name, each in servers.items() if len(each) == rounds} for view, servers in found.items()
+    }
+    return {view: summary(servers) for view, servers in whole.items()}
 
 
 def summary(servers: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
@@ -148,7 +159,7 @@ def run(sizes: list[int], events: int, rounds: int, *, quick: bool) -> dict[str,
     results["event_bytes"] = {
         view: len(rivals.event_of(path)) for view, path in (("full", FULL), ("compatible", COMPATIBLE))
     }
-    results["fanout"] = {str(clients): measured(starts, clients, events, rounds) for clients in sizes}
+    results["fanout"] = {str(clients): measured(starts, clients, events, rounds, skipped) for clients in sizes}
     results |= fanout_cases.run(quick=quick)
     return results | {"skipped": skipped}
 

@@ -49,8 +49,10 @@ def _quickest(kind: str, *, pure: bool = False) -> Callable[[Results], float]:
     return read
 
 
-def _fanout(results: Results, mark: str, server: str = "flagent", view: str = "full") -> dict[str, float]:
-    return {size: views[view][server][mark] for size, views in results["fanout"]["fanout"].items()}
+def _fanout(results: Results, mark: str, server: str = "flagent") -> dict[str, float]:
+    """Return a number of a server by the number of subscribers, where it was measured."""
+    sizes = {size: views["full"] for size, views in results["fanout"]["fanout"].items()}
+    return {size: servers[server][mark] for size, servers in sizes.items() if mark in servers.get(server, {})}
 
 
 def _against(other: str) -> Callable[[Results], float]:
@@ -58,7 +60,7 @@ def _against(other: str) -> Callable[[Results], float]:
 
     def read(results: Results) -> float:
         ours, theirs = _fanout(results, "cpu_us"), _fanout(results, "cpu_us", other)
-        return max(ours[size] / theirs[size] for size in ours)
+        return max(ours[size] / theirs[size] for size in theirs)
 
     return read
 

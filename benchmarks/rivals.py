@@ -8,6 +8,7 @@ go       a program in Go with net/http
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import socket
 import subprocess
@@ -35,7 +36,7 @@ master_process off;
 worker_rlimit_nofile {files};
 error_log {folder}/error.log error;
 pid {folder}/pid;
-events {{ worker_connections {files}; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log off;
     keepalive_requests 1000000;
@@ -149,7 +150,7 @@ def nchan(event: bytes) -> Iterator[Running]:
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         settings = Path(folder) / "nginx.conf"
-        settings.write_text(_NCHAN.format(module=_NCHAN_MODULE, files=_open_files(), folder=folder, port=port))
+        settings.write_text(_nchan_settings(folder, port))
         with process([program, "-p", folder, "-c", str(settings)], port) as pid:
             data = lines[b"data"]
             yield Running(
@@ -157,26 +158,30 @@ def nchan(event: bytes) -> Iterator[Running]:
             )
 
 
-def _open_files() -> int:
-    import resource
-
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+def _nchan_settings(folder: str, port: int) -> str:
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    # nginx takes no more when only a sixteenth of its connections is free.
+    return _NCHAN.format(module=_NCHAN_MODULE, files=files, connections=2 * files, folder=folder, port=port)
 
 
 @contextmanager
 def process(command: list[str], port: int) -> Iterator[int]:
     """Run a program until it listens, and end it afterwards."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors) as running,
+    ):
         try:
             limit = time.monotonic() + _START_LIMIT
             while not _listens(port):
-                if process.poll() is not None or time.monotonic() > limit:
-                    process.kill()
-                    raise Missing(f"{Path(command[0]).name} does not start: {process.communicate()[1].strip()[-300:]}")
+                if running.poll() is not None or time.monotonic() > limit:
+                    errors.seek(0)
+                    said = errors.read().decode(errors="replace").strip()[-300:]
+                    raise Missing(f"{Path(command[0]).name} does not start: {said}")
                 time.sleep(0.02)
-            yield process.pid
+            yield running.pid
         finally:
-            process.kill()
+            running.kill()
 
 
 def _listens(port: int) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from building import HERE, requirements
+from building import HERE, Missing, requirements
 from evaluation import OURS, PEERS, Worker
 from peers.cases import NEITHER, Case, six, wrong_answers
 
@@ -56,3 +56,9 @@ def test_every_peer_has_an_adapter_and_pinned_requirements() -> None:
     assert set(sections) == set(PEERS)
     assert [line for lines in sections.values() for line in lines if "==" not in line] == []
     assert [name for name in PEERS if not Path(HERE / "peers" / f"{name}.py").exists()] == []
+
+
+def test_an_sdk_that_cannot_be_imported_is_left_out_with_the_reason() -> None:
+    # It is in an environment of its own, and not in this one.
+    with pytest.raises(Missing, match=r"launchdarkly does not work here: .*ldclient"):
+        Worker("launchdarkly", sys.executable)
