@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from building import HERE, Missing, requirements
 from evaluation import OURS, PEERS, Worker
-from peers.cases import NEITHER, Case, six, wrong_answers
+from peers.cases import KINDS, NEITHER, Case, many, six, wrong_answers
 
 ON, ROLLOUT, SPLIT = six()[:3]
 
 
-def test_our_answers_to_all_six_flags_are_right() -> None:
+@pytest.fixture(scope="module")
+def ours() -> Iterator[Worker]:
     with Worker(OURS, sys.executable) as worker:
-        assert worker.ask("check") == {"wrong": []}
+        yield worker
 
 
-def test_our_evaluation_of_everything_has_every_flag() -> None:
-    with Worker(OURS, sys.executable, 200) as worker:
-        assert worker.ask("count") == {"flags": 200}
+def test_our_answers_to_all_six_flags_are_right(ours: Worker) -> None:
+    assert ours.ask("check") == {"wrong": []}
 
 
-def test_a_turn_takes_time_and_memory() -> None:
-    with Worker(OURS, sys.executable) as worker:
-        ns, allocations = worker.ask("slice", "a")["ns"], worker.ask("allocations", "a")["allocations"]
+def test_our_evaluation_of_everything_has_every_flag(ours: Worker) -> None:
+    assert ours.ask("count") == {"flags": 6}
+
+
+def test_a_turn_takes_time_and_memory(ours: Worker) -> None:
+    ns, allocations = ours.ask("slice", "a")["ns"], ours.ask("allocations", "a")["allocations"]
 
     assert ns > 0
     assert allocations is None or allocations >= 0
+
+
+def test_a_usual_application_has_flags_of_all_kinds_and_as_many_as_asked_for() -> None:
+    flags = many(1000)
+
+    assert len({flag.key for flag in flags}) == 1000
+    assert {flag.kind for flag in flags} == set(KINDS)
 
 
 @pytest.mark.parametrize(
