@@ -34,7 +34,7 @@ def evaluation(found: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             "![One evaluation](performance/evaluation.svg)",
-            f"Microseconds, the least of {found['rounds']} rounds:",
+            f"Microseconds, the least of all rounds ({found['rounds']}):",
             markdown(("", *KINDS), least),
             "The median of the rounds:",
             markdown(("", *KINDS), median),
@@ -52,7 +52,17 @@ def evaluation(found: dict[str, Any]) -> str:
 
 def fanout(found: dict[str, Any]) -> str:
     """Return the tables of the fan-out."""
-    marks = ("cpu_us", "times_floor", "p50_ms", "p99_ms", "max_ms", "memory_kb", "accepts_per_s", "edit_cpu_us")
+    marks = (
+        "cpu_us",
+        "times_floor",
+        "p50_ms",
+        "p99_ms",
+        "max_ms",
+        "memory_kb",
+        "accepts_per_s",
+        "edit_cpu_us",
+        "client_cpu_us",
+    )
     rows = [
         [f"{int(size):,}", view, name, *(number(each.get(mark)) for mark in marks)]
         for size, views in found["fanout"].items()
@@ -70,8 +80,8 @@ def fanout(found: dict[str, Any]) -> str:
         [
             "![Fan-out](performance/fanout.svg)",
             f"An event has {size['full']} bytes in the full view and {size['compatible']} in the compatible one.",
-            f"Medians of {found['rounds']} rounds of {found['events']} events:",
-            markdown((*header, "accepts/s", "edit, µs"), rows),
+            f"Medians; rounds: {found['rounds']}, events in each: {found['events']}.",
+            markdown((*header, "accepts/s", "edit, µs", "client, µs"), rows),
             _beside(found["beside"]),
             _slow(found["slow_readers"]),
             "Who wants the event; what the edit costs by itself is included:",
