@@ -17,6 +17,7 @@ import httpx2
 
 #: Seconds that a server may take to answer, and to end.
 _START, _END = 60.0, 30.0
+_TESTS = Path(__file__).parent.parent
 _SERVER = """
 import json, sys
 from flagent.server.run import serve
@@ -34,13 +35,14 @@ class ServerProcess:
         self.starts = 0
         chosen = {"port": port, "database_url": f"sqlite:///{folder / 'flags.db'}", **settings}
         self._command = [sys.executable, "-c", _SERVER, json.dumps(chosen)]
-        self._log = (folder / "server.log").open("ab")
+        self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         self.starts += 1
-        self._process = subprocess.Popen(self._command, stdout=self._log, stderr=self._log)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
         end = time.monotonic() + _START
         with httpx2.Client(trust_env=False, timeout=2.0) as http:
             while True:
@@ -87,23 +89,30 @@ class ClientProcess:
     ) -> None:
         self.name = name
         self._arguments = arguments
-        self._environment = {**os.environ, "FLAGENT_STORAGE_DIR": str(folder / "kept")}
-        self._log = (folder / f"{name}.log").open("ab")
+        path = os.pathsep.join(filter(None, (str(_TESTS), os.environ.get("PYTHONPATH"))))
+        self._environment = {**os.environ, "FLAGENT_STORAGE_DIR": str(folder / "kept"), "PYTHONPATH": path}
+        self._log = folder / f"{name}.log"
         self._reported = reported
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: threading.Thread | None = None
 
     def start(self) -> None:
         """Start it."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "soak.client", *self._arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env=self._environment,
-        )
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "soak.client", *self._arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=self._environment,
+            )
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ended by itself, which it must not."""
+        return self._process is not None and self._process.poll() is not None
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -112,9 +121,13 @@ class ClientProcess:
 
     def wait(self) -> int:
         """Wait for its end and return the exit code."""
-        assert self._process is not None and self._reader is not None
-        code = self._process.wait(_END)
+        process = self._process
+        assert process is not None and process.stdin is not None and process.stdout is not None
+        assert self._reader is not None
+        code = process.wait(_END)
         self._reader.join(_END)
+        process.stdin.close()
+        process.stdout.close()
         return code
 
     def stop(self) -> int:

@@ -80,7 +80,7 @@ class Soak:
             looking.start()
             try:
                 self._calm(writer, told)
-                while self._left() > 0:
+                while not self._calms[1:] or self._left() > 0:
                     self._trouble(told)
                     self._calm(writer, told)
             except KeyboardInterrupt:
@@ -103,11 +103,13 @@ class Soak:
             *self._network.faults(lambda: self._excuse(*_KINDS), self._ended.wait),
         ]
         end = time.monotonic() + min(_TROUBLE, self._left())
-        while time.monotonic() < end:
+        while True:
             fault, seconds, began = self._chance.choice(possible), faults.duration(self._chance), time.monotonic()
             told(f"{self._minutes()}  {fault.name}, {seconds:.0f} s")
             fault.take(seconds)
             self._happened.append((began - self._began, time.monotonic() - self._began, fault.name))
+            if time.monotonic() >= end:
+                return
             self._ended.wait(self._chance.uniform(*_PAUSE))
 
     def _excuse(self, *names: str) -> None:
@@ -129,6 +131,8 @@ class Soak:
             )
             if fresh and all(current):
                 break
+            gone = [client.name for client in self._clients if client.ended]
+            assert not gone, f"{gone} ended by themselves: see their logs"
             if time.monotonic() > began + CONVERGENCE:
                 self._findings.say(
                     f"{current.count(False)} clients are not current {CONVERGENCE:.0f} s after the last fault"
