@@ -153,7 +153,7 @@ class Replica:
         self.source = Source.STREAM
         self.confirm()
         if self.updated is not None:
-            self.updated(held, self.ruleset, _keys_of(update, held.snapshot))
+            self.updated(held, self.ruleset, held.snapshot.keys_in(update))
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Compare with what the server says it has.
@@ -170,19 +170,6 @@ class Replica:
         self._suspect, self._replaced = checkpoint.cursor, False
         self.divergences += 1
         raise Diverged(f"{checkpoint.cursor}: what is held has another digest than what the server has")
-
-
-def _keys_of(update: Change | Delta, before: Snapshot) -> set[str]:
-    """Return the keys under which a flag may be another one after the update."""
-    flags = update.flags if isinstance(update, Delta) else () if update.flag is None else (update.flag,)
-    keys = {flag.key for flag in flags}
-    # A flag that was renamed has left the key that it had.
-    keys.update(key for flag in flags if (key := before.keys.get(flag.id)) is not None)
-    if isinstance(update, Delta):
-        keys.update(ref.key for ref in update.deleted)
-    else:
-        keys.add(update.flag_key)
-    return keys
 
 
 def _is_older(snapshot: Snapshot, held: Snapshot) -> bool:
