@@ -6,7 +6,7 @@ that follows a change takes over what was compiled, except for what changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,6 +18,12 @@ from .interpreter import Interpreter, id_text
 from .model import Flag
 from .results import EvalResult, Reason, SegmentLog
 
+#: What decides for a flag, beside the flag that it was made for.
+Made = dict[str, tuple[Flag, Decider]]
+
+#: The most deciders that are copied.
+_FEW = 100
+
 __all__ = ["Deciders", "EvalResult", "Reason", "Ruleset", "SegmentLog"]
 
 
@@ -27,25 +33,49 @@ class Deciders(dict[Any, Decider]):
     Args:
         flags: the flags, by key.
         absent: returns what decides for a key without a flag.
-        made: what is made already.
+        made: what was made for flags of this ruleset and of others that precede or follow it, with the flags that it
+            was made for. It is shared, and each entry is checked against the flag at hand: no lock is needed.
     """
 
-    __slots__ = ("_flags", "absent")
+    __slots__ = ("_flags", "absent", "made")
 
-    def __init__(
-        self, flags: Mapping[str, Flag], absent: Callable[[Any], Decider], made: Mapping[str, Decider] | None = None
-    ) -> None:
-        super().__init__(made or {})
+    def __init__(self, flags: Mapping[str, Flag], absent: Callable[[Any], Decider], made: Made | None = None) -> None:
+        super().__init__()
         self._flags = flags
         self.absent = absent
+        self.made: Made = {} if made is None else made
 
     def __missing__(self, key: Any) -> Decider:
         flag = self._flags.get(key)
         if flag is None:
             return self.absent(key)
-        # Two threads may make it at the same time, which does no harm.
-        made = self[flag.key] = decider(flag)
-        return made
+        decide = self[flag.key] = self._of(flag)
+        return decide
+
+    def after(self, flags: Mapping[str, Flag], changed: Collection[str]) -> Deciders:
+        """Return those of the flags that follow, of which only these keys may have another one.
+
+        What changed is made now if it was before: whoever evaluates the flag shall not wait.
+        """
+        following = Deciders(flags, absent, self.made)
+        # Copying thousands takes longer than looking again for those that are needed.
+        if len(self) <= _FEW:
+            following.update(self.copy())
+        for key in changed:
+            following.pop(key, None)
+            flag = flags.get(key)
+            if flag is None:
+                self.made.pop(key, None)
+            elif key in self.made:
+                following[key] = following._of(flag)
+        return following
+
+    def _of(self, flag: Flag) -> Decider:
+        made = self.made.get(flag.key)
+        if made is None or made[0] is not flag:
+            # Two threads may make it at the same time, which does no harm.
+            made = self.made[flag.key] = (flag, decider(flag))
+        return made[1]
 
 
 class Ruleset:
@@ -75,23 +105,17 @@ class Ruleset:
             Diverged: see `Snapshot.after`.
         """
         snapshot = self.snapshot.after(update, verify=verify)
-        deciders = Deciders(snapshot.flags, absent, self.deciders)
-        for key in self.snapshot.keys_in(update):
-            if key in deciders:
-                flag = snapshot.flags.get(key)
-                if flag is None:
-                    del deciders[key]
-                else:
-                    # Now, and not when it is evaluated: whoever does that shall not wait.
-                    deciders[key] = decider(flag)
-        return Ruleset(snapshot, deciders)
+        return Ruleset(snapshot, self.deciders.after(snapshot.flags, self.snapshot.keys_in(update)))
 
     def replaced(self, snapshot: Snapshot) -> Ruleset:
         """Return the ruleset of another snapshot, keeping what is the same in both."""
-        held = self.snapshot.flags
-        flags = {key: held[key] if held.get(key) == flag else flag for key, flag in snapshot.flags.items()}
-        kept = {key: made for key, made in self.deciders.copy().items() if held.get(key) is flags.get(key)}
-        return Ruleset(replace(snapshot, flags=flags), Deciders(flags, absent, kept))
+        held = dict(self.snapshot.flags.items())
+        flags = {
+            key: flag if (before := held.get(key)) is flag or before != flag else before
+            for key, flag in snapshot.flags.items()
+        }
+        made = {key: each for key, each in self.deciders.made.copy().items() if each[0] is flags.get(key)}
+        return Ruleset(replace(snapshot, flags=flags), Deciders(flags, absent, made))
 
     def flag(self, key: str) -> Flag | None:
         """Return the flag of that key, or None."""
