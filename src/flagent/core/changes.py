@@ -108,7 +108,12 @@ class Delta(Struct, frozen=True):
 
 def flag_hash(flag: Flag) -> int:
     """Return 64 bits that stand for the flag's key and full content."""
-    return int.from_bytes(blake2b(_encode(flag), digest_size=8, person=b"flagent").digest(), "big")
+    return text_hash(_encode(flag))
+
+
+def text_hash(text: bytes | msgspec.Raw) -> int:
+    """Return the `flag_hash` of the flag that is encoded to exactly this text."""
+    return int.from_bytes(blake2b(text, digest_size=8, person=b"flagent").digest(), "big")
 
 
 def digest_text(digest: int) -> str:
