@@ -70,6 +70,13 @@ class Deciders(dict[Any, Decider]):
                 following[key] = following._of(flag)
         return following
 
+    def replaced(self, flags: Mapping[str, Flag]) -> Deciders:
+        """Return those of the flags of another snapshot."""
+        for key, (flag, _) in self.made.copy().items():
+            if flags.get(key) is not flag:
+                self.made.pop(key, None)
+        return Deciders(flags, absent, self.made)
+
     def _of(self, flag: Flag) -> Decider:
         made = self.made.get(flag.key)
         if made is None or made[0] is not flag:
@@ -109,13 +116,15 @@ class Ruleset:
 
     def replaced(self, snapshot: Snapshot) -> Ruleset:
         """Return the ruleset of another snapshot, keeping what is the same in both."""
-        held = dict(self.snapshot.flags.items())
-        flags = {
-            key: flag if (before := held.get(key)) is flag or before != flag else before
-            for key, flag in snapshot.flags.items()
+        befores = map(self.snapshot.flags.get, snapshot.flags)
+        same = {
+            flag.key: before
+            for before, flag in zip(befores, snapshot.flags.values(), strict=True)
+            if before is not flag and before == flag
         }
-        made = {key: each for key, each in self.deciders.made.copy().items() if each[0] is flags.get(key)}
-        return Ruleset(replace(snapshot, flags=flags), Deciders(flags, absent, made))
+        if same:
+            snapshot = replace(snapshot, flags={**snapshot.flags, **same})
+        return Ruleset(snapshot, self.deciders.replaced(snapshot.flags))
 
     def flag(self, key: str) -> Flag | None:
         """Return the flag of that key, or None."""

@@ -7,7 +7,8 @@ are loaded again differ in a flag or two.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from operator import attrgetter
+from typing import NamedTuple, cast
 
 import msgspec
 from msgspec import Struct, ValidationError
@@ -30,6 +31,7 @@ class _Document(Struct, frozen=True):
 
 
 _decode_document = msgspec.json.Decoder(_Document).decode
+_key_of, _id_of = attrgetter("key"), attrgetter("id")
 _decode_flag = msgspec.json.Decoder(Flag).decode
 
 
@@ -87,8 +89,8 @@ class SnapshotReader:
         # The same text need not mean the same from both kinds of servers.
         last = self._last if self._last.ours is ours else _NOTHING
         flags, known, digest = _flags(texts, last, ours=ours, announced=document.digest)
-        by_key = {flag.key: flag for flag in flags}
-        keys = {flag.id: flag.key for flag in flags}
+        by_key = dict(zip(map(_key_of, flags), flags, strict=True))
+        keys = dict(zip(map(_id_of, flags), by_key, strict=False))
         if not len(by_key) == len(keys) == len(flags):
             raise DecodeError(f"snapshot {cursor}: two flags have the same key or id")
         if document.digest is not None and document.digest != digest_text(digest):
@@ -102,17 +104,14 @@ def _flags(
     texts: Sequence[msgspec.Raw], last: _Last, *, ours: bool, announced: str | None
 ) -> tuple[list[Flag], dict[int, Flag], int]:
     """Return the flags, what to know them by the next time, and their digest."""
-    flags: list[Flag] = []
-    known: dict[int, Flag] = {}
+    names = list(map(hash, map(bytes, texts)))
+    found = list(map(last.known.get, names))
     fresh: list[tuple[Flag, msgspec.Raw]] = []
-    for number, text in enumerate(texts):
-        name = hash(bytes(text))
-        flag = last.known.get(name)
-        if flag is None:
-            flag = _flag(text, number, ours)
-            fresh.append((flag, text))
-        known[name] = flag
-        flags.append(flag)
+    for number in [number for number, flag in enumerate(found) if flag is None]:
+        flag = found[number] = _flag(texts[number], number, ours)
+        fresh.append((flag, texts[number]))
+    flags = cast("list[Flag]", found)
+    known = dict(zip(names, flags, strict=True))
     gone = [flag for name, flag in last.known.items() if name not in known]
     return flags, known, _digest(last.digest - sum(map(flag_hash, gone)), fresh, announced)
 
