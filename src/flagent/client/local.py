@@ -229,10 +229,15 @@ class LocalFlags(TypedValues):
 
     def _decided(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> EvalResult:
         """Return what a flag is for an entity, in a result that is shared, and does not name the entity."""
-        ruleset = self._held()
+        ruleset = self._replica.ruleset
         if ruleset is None:
-            return _not_ready(flag_key, 0, entity_id)
-        return ruleset.decider(flag_key)(entity_id, entity_context)
+            ruleset = self._awakened()
+            if ruleset is None:
+                return _not_ready(flag_key, 0, entity_id)
+        try:
+            return ruleset.deciders[flag_key](entity_id, entity_context)
+        except TypeError:
+            return ruleset.decider(flag_key)(entity_id, entity_context)
 
     def _held(self) -> Ruleset | None:
         ruleset = self._replica.ruleset

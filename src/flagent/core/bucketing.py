@@ -79,6 +79,10 @@ def _proportional(segment: Segment, bucket: int) -> Placement:
 
 def placements(segment: Segment, rollout: str) -> tuple[tuple[int, Placement], ...]:
     """Return what `place` gives for all buckets: the last one of each run of equal placements, and the placement."""
+    shares = segment.distributions
+    if len(shares) == 1 and segment.rollout_percent >= 100 and (rollout != PROPORTIONAL or shares[0].percent >= 100):
+        # Most segments are like this.
+        return ((BUCKETS, Placement(shares[0].variant_id, final=True)),)
     runs: list[tuple[int, Placement]] = []
     first = 1
     for last in sorted({cut for cut in _cuts(segment, rollout) if 0 < cut < BUCKETS} | {BUCKETS}):

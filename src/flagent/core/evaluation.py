@@ -176,8 +176,26 @@ class Ruleset:
 
     def evaluate_all(self, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> dict[str, EvalResult]:
         """Return the results of all flags, by key."""
-        deciders, entity = self.deciders, entity_id if type(entity_id) is str else id_text(entity_id)
-        return {key: _named(deciders[key](entity_id, entity_context), entity) for key in self.snapshot.flags}
+        entity = entity_id if type(entity_id) is str else id_text(entity_id)
+        results = {}
+        for result in [
+            decide(entity_id, entity_context) for decide in map(self.deciders.__getitem__, self.snapshot.flags)
+        ]:
+            # As `_named`, without the price of a thousand calls.
+            results[result.flag_key] = EvalResult(
+                result.flag_key,
+                result.reason,
+                result.flag_id,
+                result.flag_snapshot_id,
+                entity,
+                result.variant_key,
+                result.variant_id,
+                result.variant_attachment,
+                result.segment_id,
+                result.debug_logs,
+                result.message,
+            )
+        return results
 
 
 def absent(key: object) -> Decider:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -63,6 +64,8 @@ class _Item(NamedTuple):
     repeats: bool
 
 
+# Flags are often alike in their patterns.
+@lru_cache(maxsize=256)
 def simple(pattern: str) -> Match | None:
     """Return what looks for the pattern in a text without lone surrogates; None for a pattern that is RE2's.
 
