@@ -116,7 +116,7 @@ def looked_up(name: str, found: Callable[[str], Any]) -> ByHand:
         value = context.get(name)
         if type(value) is not str and value is not None:
             return _OFF
-        return _OFF if found(value) is None else _ON
+        return _OFF if value is None or found(value) is None else _ON
 
     return decide
 
