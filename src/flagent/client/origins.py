@@ -13,7 +13,7 @@ from ..core.changes import Snapshot
 from ..core.evaluation import Ruleset
 from ..errors import ConfigurationError, DecodeError, HTTPStatusError, NotReady, Refused, TransportError
 from ..wire.backoff import SLOW_STATUSES
-from ..wire.codec import decode_snapshot
+from ..wire.codec import SnapshotReader
 from . import plain
 from .address import EXPORT_PATH
 from .answers import failure
@@ -76,6 +76,7 @@ class _ServerOrigin:
     def __init__(self, transport: Transport, config: OfflineConfig) -> None:
         self._transport = transport
         self._config = config
+        self._reader = SnapshotReader()
         self._empty = plain.EmptyExports()
         self._query = (("view", "full"), *(() if config.filter is None else config.filter.query))
 
@@ -95,7 +96,7 @@ class _ServerOrigin:
         if answer.status != 200:
             kind = Refused if answer.status in SLOW_STATUSES else HTTPStatusError
             raise failure(f"GET {self._transport.settings.root}{EXPORT_PATH}", answer, kind)
-        load = partial(_loaded, answer.body, held, self._config.filter)
+        load = partial(_loaded, self._reader, answer.body, held, self._config.filter)
         if len(answer.body) < _LARGE:
             ruleset = load()
         else:
@@ -160,8 +161,8 @@ def _is_unwritten(snapshot: Snapshot) -> bool:
     return not plain.is_plain(snapshot) and snapshot.revision == 0
 
 
-def _loaded(body: bytes, held: Ruleset | None, wanted: Filter | None) -> Ruleset:
-    return _following(_part(decode_snapshot(body), wanted), held)
+def _loaded(reader: SnapshotReader, body: bytes, held: Ruleset | None, wanted: Filter | None) -> Ruleset:
+    return _following(_part(reader.read(body), wanted), held)
 
 
 def _part(snapshot: Snapshot, wanted: Filter | None) -> Snapshot:

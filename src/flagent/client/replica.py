@@ -158,7 +158,7 @@ class Replica:
         self._partial = self._partial or partial
         self.source = Source.STREAM
         if self.updated is not None:
-            self.updated(held, self.ruleset, _keys_of(update, held.snapshot))
+            self.updated(held, self.ruleset, held.snapshot.keys_in(update))
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Compare with what the server says it has.
@@ -179,16 +179,6 @@ class Replica:
     def _latest(self, at: float) -> float:
         # An answer that came late says nothing against what was said since it was asked for.
         return at if self.confirmed_at is None else max(self.confirmed_at, at)
-
-
-def _keys_of(update: Change | Delta, before: Snapshot) -> set[str]:
-    """Return the keys under which a flag may be another one after the update."""
-    if isinstance(update, Delta):
-        named = [*((flag.id, flag.key) for flag in update.flags), *((ref.id, ref.key) for ref in update.deleted)]
-    else:
-        named = [(update.flag_id, update.flag_key)]
-    # A flag that was renamed has left the key that it had; and what is deleted is so by its id, whatever the key is.
-    return {key for _, key in named} | {before.keys[flag_id] for flag_id, _ in named if flag_id in before.keys}
 
 
 def _is_older(snapshot: Snapshot, held: Snapshot) -> bool:
