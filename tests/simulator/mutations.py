@@ -81,7 +81,7 @@ async def _do_nothing(*_args: Any, **_options: Any) -> None:
     return
 
 
-@_mutation("the feed hands out every change")
+@_mutation("the feed hands out every change", 6, 9)
 def drop_a_change() -> list[Replaced]:
     take = SnapshotReader._take_event
 
@@ -92,12 +92,12 @@ def drop_a_change() -> list[Replaced]:
     return [(SnapshotReader, "_take_event", dropping)]
 
 
-@_mutation("a change is applied only if its revision is the next one")
+@_mutation("a change is applied only if its revision is the next one", 23, 299)
 def skip_the_cursor_check() -> list[Replaced]:
     return [(readers, "_follows", lambda cursor, held, *, filtered: held is not None)]
 
 
-@_mutation("a heartbeat from beyond the cursor means that something got lost")
+@_mutation("a heartbeat from beyond the cursor means that something got lost", 361, 459)
 def ignore_heartbeats_beyond_the_cursor() -> list[Replaced]:
     take = SnapshotReader._take_heartbeat
 
@@ -108,7 +108,7 @@ def ignore_heartbeats_beyond_the_cursor() -> list[Replaced]:
     return [(SnapshotReader, "_take_heartbeat", ignoring)]
 
 
-@_mutation("cursors of two epochs are not compared")
+@_mutation("cursors of two epochs are not compared", 18, 43)
 def ignore_the_epoch() -> list[Replaced]:
     def known(cursor: Any, held: Any) -> bool:
         return cursor is not None and held is not None and cursor.revision <= held.revision
@@ -116,18 +116,18 @@ def ignore_the_epoch() -> list[Replaced]:
     return [(readers, "is_known", known), (feed, "is_known", known)]
 
 
-@_mutation("an older snapshot of the same log is refused")
+@_mutation("an older snapshot of the same log is refused", 24, 507)
 def accept_an_older_snapshot() -> list[Replaced]:
     return [(replica, "_is_older", lambda snapshot, held: False)]
 
 
-@_mutation("an update whose result has another digest is not applied")
+@_mutation("an update whose result has another digest is not applied", 19, 97)
 def apply_without_a_digest() -> list[Replaced]:
     after = Snapshot.after
     return [(Snapshot, "after", lambda self, update, *, verify=True: after(self, update, verify=False))]
 
 
-@_mutation("what is held is compared with the digests of greetings and heartbeats")
+@_mutation("what is held is compared with the digests of greetings and heartbeats", 19, 97)
 def ignore_digests_of_heartbeats() -> list[Replaced]:
     def unchecked(self: Any, update: Any, *, verify: bool = True) -> Any:
         return after(self, update, verify=False)
@@ -136,32 +136,32 @@ def ignore_digests_of_heartbeats() -> list[Replaced]:
     return [(Replica, "check", lambda self, checkpoint: None), (Snapshot, "after", unchecked)]
 
 
-@_mutation("flags count as current only once all has arrived that is known to be on its way")
+@_mutation("flags count as current only once all has arrived that is known to be on its way", 8, 32)
 def believe_to_be_current_at_once() -> list[Replaced]:
     return [(Feed, "caught_up", True)]
 
 
-@_mutation("flags grow old while nobody confirms them")
+@_mutation("flags grow old while nobody confirms them", 5, 8)
 def never_grow_old() -> list[Replaced]:
     return [(Replica, "age", lambda self: None if self.ruleset is None else 0.0)]
 
 
-@_mutation("a stream that is silent for too long is dead")
+@_mutation("a stream that is silent for too long is dead", 0, 13)
 def wait_for_dead_streams() -> list[Replaced]:
     return [(Feed, "deadline", lambda self: math.inf if self.live else self._seen_at + 10.0)]
 
 
-@_mutation("waits begin anew after a while of health, and not with a connection that opens")
+@_mutation("waits begin anew after a while of health, and not with a connection that opens", 8, 9)
 def reset_the_backoff_at_connect() -> list[Replaced]:
     return [(Backoff, "healthy_for", lambda self, seconds: setattr(self, "failures", 0))]
 
 
-@_mutation("the bound of waits doubles")
+@_mutation("the bound of waits doubles", 2, 5)
 def never_wait_longer() -> list[Replaced]:
     return [(backoff, "_MAX_DOUBLINGS", 0)]
 
 
-@_mutation("waits are drawn at random")
+@_mutation("waits are drawn at random", 37, 47)
 def wait_as_long_as_others() -> list[Replaced]:
     begin = Backoff.__init__
 
@@ -171,7 +171,7 @@ def wait_as_long_as_others() -> list[Replaced]:
     return [(Backoff, "__init__", alike)]
 
 
-@_mutation("clients fall back to polling at moments of their own")
+@_mutation("clients fall back to polling at moments of their own", 231, 368)
 def fall_back_at_one_moment() -> list[Replaced]:
     begin = poll.Poller.__init__
 
@@ -182,12 +182,12 @@ def fall_back_at_one_moment() -> list[Replaced]:
     return [(poll.Poller, "__init__", alike)]
 
 
-@_mutation("whoever was refused is asked again")
+@_mutation("whoever was refused is asked again", 15, 106)
 def give_up_when_refused() -> list[Replaced]:
     return [(backoff, "SLOW_BASE", 1e9), (backoff, "SLOW_CAP", 1e9)]
 
 
-@_mutation("no failure ends the loop that follows the stream")
+@_mutation("no failure ends the loop that follows the stream", 5, 7)
 def give_up_after_five_failures() -> list[Replaced]:
     lost = Follower._lost
 
@@ -198,12 +198,12 @@ def give_up_after_five_failures() -> list[Replaced]:
     return [(Follower, "_lost", giving_up)]
 
 
-@_mutation("after an update that did not fit, nothing is resumed from it")
+@_mutation("after an update that did not fit, nothing is resumed from it", 19, 357)
 def resume_after_what_did_not_fit() -> list[Replaced]:
     return [(Feed, "diverged", lambda self: None)]
 
 
-@_mutation("a snapshot that is needed is loaded in any case")
+@_mutation("a snapshot that is needed is loaded in any case", 1, 5)
 def restart_without_a_snapshot() -> list[Replaced]:
     async def restart(self: Any, reason: str, feed: Any) -> Any:
         await self._refresher.refresh()
@@ -215,17 +215,17 @@ def restart_without_a_snapshot() -> list[Replaced]:
     ]
 
 
-@_mutation("close ends the stream and the polling")
+@_mutation("close ends the stream and the polling", 0, 1)
 def close_without_ending_tasks() -> list[Replaced]:
     return [(Session, "_rest", _do_nothing)]
 
 
-@_mutation("close ends what others wait for")
+@_mutation("close ends what others wait for", 3, 6)
 def refresh_after_close() -> list[Replaced]:
     return [(Refresher, "stop", _do_nothing)]
 
 
-@_mutation("close ends everything at once")
+@_mutation("close ends everything at once", 1, 8)
 def end_the_stream_before_the_polling() -> list[Replaced]:
     async def close(self: Any) -> None:
         self.end()
@@ -236,7 +236,7 @@ def end_the_stream_before_the_polling() -> list[Replaced]:
     return [(Session, "close", close)]
 
 
-@_mutation("close does not wait for the network")
+@_mutation("close does not wait for the network", 0, 3)
 def wait_for_the_network_at_close() -> list[Replaced]:
     rest = Session._rest
 
@@ -247,12 +247,12 @@ def wait_for_the_network_at_close() -> list[Replaced]:
     return [(Session, "_rest", waiting), (async_offline, "STOP_TIMEOUT", 60.0)]
 
 
-@_mutation("nobody is called after close")
+@_mutation("nobody is called after close", 0, 1)
 def call_listeners_after_close() -> list[Replaced]:
     return [(Listeners, "clear", lambda self: None), (Tasks, "end", _do_nothing)]
 
 
-@_mutation("a forked child goes on with what its parent did")
+@_mutation("a forked child goes on with what its parent did", 16, 50)
 def forget_the_plan_at_a_fork() -> list[Replaced]:
     abandon = Session.abandon
 
@@ -264,7 +264,7 @@ def forget_the_plan_at_a_fork() -> list[Replaced]:
     return [(Session, "abandon", forgetting)]
 
 
-@_mutation("a forked child evaluates on what its parent held")
+@_mutation("a forked child evaluates on what its parent held", 2, 13)
 def lose_the_flags_at_a_fork() -> list[Replaced]:
     after_fork = AsyncOfflineManager.after_fork
 
@@ -275,12 +275,12 @@ def lose_the_flags_at_a_fork() -> list[Replaced]:
     return [(AsyncOfflineManager, "after_fork", losing)]
 
 
-@_mutation("a machine that was asleep is noticed")
+@_mutation("a machine that was asleep is noticed", 14, 41)
 def sleep_unnoticed() -> list[Replaced]:
     return [(SleepWatch, "_slept", lambda self: 0.0)]
 
 
-@_mutation("listeners are told of the key that a renamed flag has left")
+@_mutation("listeners are told of the key that a renamed flag has left", 20, 24)
 def forget_the_key_before() -> list[Replaced]:
     def keys(update: Any, before: Any) -> set[str]:
         return {flag.key for flag in update.flags} if isinstance(update, Delta) else {update.flag_key}
@@ -288,7 +288,7 @@ def forget_the_key_before() -> list[Replaced]:
     return [(replica, "_keys_of", keys)]
 
 
-@_mutation("evaluation uses what is held now")
+@_mutation("evaluation uses what is held now", 19, 32)
 def evaluate_on_what_was() -> list[Replaced]:
     def stale(self: Any, flag: Any, entity_id: Any, context: Any, debug: bool) -> Any:
         compiled = self._compiled.setdefault(flag.key, CompiledFlag(flag))
@@ -297,7 +297,7 @@ def evaluate_on_what_was() -> list[Replaced]:
     return [(Ruleset, "_evaluate", stale)]
 
 
-@_mutation("a file is on the disk before it gets its name")
+@_mutation("a file is on the disk before it gets its name", 11, 12)
 def write_without_synchronizing() -> list[Replaced]:
     def write(path: Any, content: bytes) -> None:
         system = vars(disk)["os"]
@@ -307,12 +307,12 @@ def write_without_synchronizing() -> list[Replaced]:
     return [(disk, "_write", write)]
 
 
-@_mutation("a name is on the disk before writing is done")
+@_mutation("a name is on the disk before writing is done", 11, 12)
 def rename_without_synchronizing() -> list[Replaced]:
     return [(disk, "_sync", lambda folder: None)]
 
 
-@_mutation("what is damaged is not believed")
+@_mutation("what is damaged is not believed", 98, 408)
 def believe_damaged_files() -> list[Replaced]:
     def parts(self: Any, path: Any) -> Any:
         with path.open("rb") as file:
@@ -326,18 +326,18 @@ def believe_damaged_files() -> list[Replaced]:
     return [(DiskCache, "_parts", parts)]
 
 
-@_mutation("the file before is kept")
+@_mutation("the file before is kept", 0, 1)
 def keep_one_file() -> list[Replaced]:
     return [(disk, "_replace", lambda source, target: None)]
 
 
-@_mutation("flags from disk are as old as they are")
+@_mutation("flags from disk are as old as they are", 5, 19)
 def take_the_disk_for_current() -> list[Replaced]:
     read = DiskCache._read
     return [(DiskCache, "_read", lambda self, path: read(self, path)._replace(age=0.0))]
 
 
-@_mutation("a net change names what was deleted")
+@_mutation("a net change names what was deleted", 20, 43)
 def forget_tombstones() -> list[Replaced]:
     delta = Hub.delta
 
@@ -348,7 +348,7 @@ def forget_tombstones() -> list[Replaced]:
     return [(Hub, "delta", without)]
 
 
-@_mutation("tombstones reach back as far as it is said")
+@_mutation("tombstones reach back as far as it is said", 1, 8)
 def remember_more_than_there_is() -> list[Replaced]:
     bury = Hub._bury
 
@@ -360,7 +360,7 @@ def remember_more_than_there_is() -> list[Replaced]:
     return [(Hub, "_bury", claiming)]
 
 
-@_mutation("answers are forgotten when the log moves on")
+@_mutation("answers are forgotten when the log moves on", 60, 129)
 def keep_old_answers() -> list[Replaced]:
     advance = Hub._advance
 
@@ -372,7 +372,7 @@ def keep_old_answers() -> list[Replaced]:
     return [(Hub, "_advance", keeping)]
 
 
-@_mutation("heartbeats say where the server is now")
+@_mutation("heartbeats say where the server is now", 361, 459)
 def repeat_an_old_heartbeat() -> list[Replaced]:
     heartbeat = Hub.heartbeat
 
@@ -384,17 +384,17 @@ def repeat_an_old_heartbeat() -> list[Replaced]:
     return [(Hub, "heartbeat", old)]
 
 
-@_mutation("a stream that is silent gets a heartbeat")
+@_mutation("a stream that is silent gets a heartbeat", 0, 5)
 def forget_the_heartbeat() -> list[Replaced]:
     return [(ChangeReader, "sign", lambda self: ())]
 
 
-@_mutation("the bell is rung for every change")
+@_mutation("the bell is rung for every change", 1, 5)
 def forget_the_bell() -> list[Replaced]:
     return [(Hub, "_ring_bells", lambda self: None)]
 
 
-@_mutation("a stream whose connection takes nothing is served again when it does")
+@_mutation("a stream whose connection takes nothing is served again when it does", 124, 315)
 def forget_slow_readers() -> list[Replaced]:
     async def finish(self: Any, stream: Any, work: Any) -> None:
         await work
@@ -402,7 +402,7 @@ def forget_slow_readers() -> list[Replaced]:
     return [(Broadcaster, "_finish", finish)]
 
 
-@_mutation("a change that does not follow makes the server load its state anew")
+@_mutation("a change that does not follow makes the server load its state anew", 1, 10)
 def serve_a_log_with_a_hole() -> list[Replaced]:
     def deliver(self: Any, changes: Any) -> None:
         for change in changes:
@@ -416,7 +416,7 @@ def serve_a_log_with_a_hole() -> list[Replaced]:
     return [(Hub, "deliver", deliver), (Hub, "reload", reload)]
 
 
-@_mutation("an edit is acknowledged when it is committed")
+@_mutation("an edit is acknowledged when it is committed", 20, 23)
 def acknowledge_what_was_overtaken() -> list[Replaced]:
     async def pretend(self: Any, wanted: Any) -> Any:
         snapshot = self._hub.snapshot
@@ -426,6 +426,6 @@ def acknowledge_what_was_overtaken() -> list[Replaced]:
     return [(Editor, "_apply_alone", pretend)]
 
 
-@_mutation("only the snapshot that is held is answered with 304")
+@_mutation("only the snapshot that is held is answered with 304", 5, 8)
 def answer_unchanged_in_any_case() -> list[Replaced]:
     return [(export, "matches", lambda held, tag: True)]
