@@ -138,7 +138,7 @@ def ignore_digests_of_heartbeats() -> list[Replaced]:
 
 @_mutation("flags count as current only once all has arrived that is known to be on its way", 8, 32)
 def believe_to_be_current_at_once() -> list[Replaced]:
-    return [(Feed, "caught_up", True)]
+    return [(Feed, "caught_up", True), (Feed, "current", True)]
 
 
 @_mutation("flags grow old while nobody confirms them", 5, 8)

@@ -116,14 +116,21 @@ class Feed:
 
     @property
     def caught_up(self) -> bool:
-        """Whether the holder has all that the server has told it of: nothing is on its way that is known to be.
+        """Whether the holder has what the server had when it greeted us.
 
-        A stream that has failed, or ends with a goodbye, says nothing about what came before.
         What a filter leaves out can't be told from what is still to come, so a filtered holder counts as caught up.
         """
-        if self._awaiting_snapshot or self._parser.in_event or self.failure is not None:
+        if self._awaiting_snapshot:
             return False
         return self.filtered or self._greeted_at is None or is_known(self._greeted_at, self.cursor)
+
+    @property
+    def current(self) -> bool:
+        """Whether the holder has everything up to now: it has caught up, and nothing is half read.
+
+        A stream that has failed, or ends with a goodbye, says nothing about what came before.
+        """
+        return self.caught_up and not self._parser.in_event and self.failure is None
 
     @property
     def cursor(self) -> Cursor | None:
