@@ -1,15 +1,14 @@
 """Following a change log, without doing any I/O.
 
-A follower owns the socket, the clock and the sleeping. It asks the feed what to send, hands it
-what arrived, applies the updates that come back, and waits as long as the feed says:
+A follower owns the socket, the clock and the sleeping. It asks the feed what to send, hands it what arrived, applies
+the updates that come back, and waits as long as the feed says:
 
     request() → opened(status, …) → received(chunk, now)… → closed(now, error) → wait, and again
 
-The cursor moves with every update handed out and never back within an epoch. A duplicate is
-dropped; anything that doesn't follow the cursor is a gap, for which the feed asks for a snapshot
-(`NeedSnapshot`) and hands out nothing more until `restarted`. Nothing here raises because of what
-a server sends: `failure` says that this connection is of no use any more, after the updates that
-came before were handed out.
+The cursor moves with every update handed out and never back within an epoch. A duplicate is dropped; anything that
+doesn't follow the cursor is a gap, for which the feed asks for a snapshot (`NeedSnapshot`) and hands out nothing more
+until `restarted`. Nothing here raises because of what a server sends: `failure` says that this connection is of no use
+any more, after the updates that came before were handed out.
 """
 
 from __future__ import annotations
@@ -110,26 +109,18 @@ class Feed:
         self._seen_at = 0.0
         self._bad_payloads = 0
         self._awaiting_snapshot = False
-        # Where the server said that it is when it greeted us.
         self._greeted_at: Cursor | None = None
         self._held: deque[sse.Event] = deque()
 
     @property
     def caught_up(self) -> bool:
-        """Whether the holder has what the server had when it greeted us.
-
-        What a filter leaves out can't be told from what is still to come, so a filtered holder counts as caught up.
-        """
-        if self._awaiting_snapshot:
-            return False
-        return self.filtered or self._greeted_at is None or is_known(self._greeted_at, self.cursor)
+        """Whether the holder has what the server had when it greeted us; of a filtered holder nobody can tell."""
+        known = self.filtered or self._greeted_at is None or is_known(self._greeted_at, self.cursor)
+        return known and not self._awaiting_snapshot
 
     @property
     def current(self) -> bool:
-        """Whether the holder has everything up to now: it has caught up, and nothing is half read.
-
-        A stream that has failed, or ends with a goodbye, says nothing about what came before.
-        """
+        """Whether it has caught up, and nothing is half read, or cut off by a failure or a goodbye."""
         return self.caught_up and not self._parser.in_event and self.failure is None
 
     @property
@@ -203,7 +194,7 @@ class Feed:
     def restarted(self, cursor: Cursor, now: float) -> list[Update]:
         """Say that the holder now has the snapshot of `cursor`; return the updates that waited for it."""
         self._reader.cursor = cursor
-        # The snapshot was asked for after the greeting, and may be of another log by now.
+        # What the server had when it greeted us is in the snapshot, which may be of another log by now.
         self._greeted_at = None
         self._awaiting_snapshot = False
         self._bad_payloads = 0
