@@ -1,6 +1,6 @@
 """The command line of the simulator: many seeds, or one of them step by step.
 
-Exit codes: 0, all invariants hold; 1, one does not; 2, the arguments make no sense.
+Exit codes: 0, all invariants hold; 1, one does not; 2, the arguments make no sense; 130, it was interrupted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .shrinking import failure, report
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what the arguments say."""
+    """Run what the arguments say, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulator", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, metavar="N", help="how many schedules to run")
     parser.add_argument("--from", type=int, default=0, dest="first", metavar="M", help="the first seed")
@@ -96,18 +96,22 @@ def _outcomes(seeds: Iterable[int], jobs: int) -> Iterator[tuple[int, AssertionE
 
 
 def _run_many(seeds: range, jobs: int, *, counts: bool) -> int:
-    began, failed, total = time.perf_counter(), 0, Counter[str]()
-    for seed, problem, found in _outcomes(seeds, jobs):
-        total += found
-        if problem is not None:
-            failed += 1
-            # Once more: what another process raises comes without its cause.
-            print(report(seed, failure(seed) or problem), flush=True)
+    began, done, failed, total = time.perf_counter(), 0, 0, Counter[str]()
+    try:
+        for seed, problem, found in _outcomes(seeds, jobs):
+            done += 1
+            total += found
+            if problem is not None:
+                failed += 1
+                # Once more: what another process raises comes without its cause.
+                print(report(seed, failure(seed) or problem), flush=True)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
     if counts:
         for name, number in sorted(total.items()):
             print(f"{number:9d}  {name}")
-    print(f"{len(seeds)} schedules in {time.perf_counter() - began:.1f} s, {failed} failed")
-    return 1 if failed else 0
+    print(f"{done} schedules in {time.perf_counter() - began:.1f} s, {failed} failed")
+    return 130 if done < len(seeds) else int(failed > 0)
 
 
 if __name__ == "__main__":

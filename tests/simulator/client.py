@@ -21,7 +21,8 @@ from flagent.wire.backoff import parse_retry_after
 
 from . import invariants
 from .disk import Disk
-from .network import Line, Pipe
+from .line import Canned, Line
+from .network import Pipe
 
 if TYPE_CHECKING:
     from .world import World
@@ -264,6 +265,6 @@ class SimulatedStream:
         return body
 
 
-def _canned_headers(canned: Any) -> dict[str, str]:
+def _canned_headers(canned: Canned) -> dict[str, str]:
     headers = {"content-type": canned.content_type}
     return headers if canned.retry_after is None else {**headers, "retry-after": canned.retry_after}

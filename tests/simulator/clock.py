@@ -11,7 +11,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from typing import Any, TypeVar
@@ -24,6 +24,8 @@ _T = TypeVar("_T")
 _MOST_AT_ONCE = 50_000
 #: How many calls take how many seconds.
 _CALLS_IN_A_TICK, _TICK = 500, 1e-6
+#: Rounds in which everything that was cancelled has to end.
+_ROUNDS = 50
 
 
 class Stuck(AssertionError):
@@ -81,8 +83,23 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         try:
             self._run(task)
         finally:
+            self._abandon()
             asyncio._set_running_loop(None)
         return task.result()
+
+    def _abandon(self) -> None:
+        """Cancel what is left after a failure, so that it ends here and not when somebody collects it."""
+        for _ in range(_ROUNDS):
+            left = asyncio.all_tasks(self)
+            if not left:
+                return
+            for task in left:
+                task.cancel()
+            for _ in range(len(self._ready)):
+                call = self._ready.popleft()
+                if not call.cancelled_:
+                    with suppress(Exception):
+                        call.context.run(call.callback, *call.args)
 
     def _run(self, task: asyncio.Task[Any]) -> None:
         ready, timers, at_once = self._ready, self._timers, 0

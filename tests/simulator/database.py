@@ -151,11 +151,13 @@ class View:
         lag: seconds by which it sees commits late.
         down: nothing can be read or written.
         epoch: the log that its server takes it for.
+        committed: in which log it has written a flag at a revision.
     """
 
     def __init__(self, database: Database, loop: asyncio.AbstractEventLoop) -> None:
         self.wake = asyncio.Event()
         self.epoch = ""
+        self.committed: dict[tuple[int, int], str] = {}
         self.lag = 0.0
         self.down = False
         self._database = database
@@ -203,6 +205,7 @@ class View:
     async def _append(self, changes: Sequence[Change], ids: Ids) -> None:
         await self._answer()
         self._database.append(self.epoch, changes, ids)
+        self.committed.update({(change.flag_id, change.revision): self.epoch for change in changes})
         self.wake.set()
 
     @asynccontextmanager

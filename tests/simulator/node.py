@@ -113,17 +113,18 @@ class Node:
         await leaving.drain(self.broadcaster, window=self._settings.drain_window, hurried=lambda: False)
         self.kill()
 
-    async def edit(self, decide: Callable[..., Sequence[Any]]) -> tuple[str, tuple[Flag, ...]]:
-        """Take an edit of an administrator; return the log and the flags as acknowledged, or none if it was refused."""
+    async def edit(self, decide: Callable[..., Sequence[Any]]) -> list[tuple[str, int, int]]:
+        """Take an edit of an administrator; return log, id and revision of what was acknowledged."""
         view = self._view
         if view is None or not self.up:
-            return "", ()
+            return []
         work = self._own(self.editor.edit("admin", lambda state: decide(state.snapshot, state.ids)))
         try:
             flags: tuple[Flag, ...] = await asyncio.shield(work)
         except (StorageUnavailable, asyncio.CancelledError):
-            return "", ()
-        return view.epoch, flags
+            return []
+        # It may have been restored while the editor waited for its own change.
+        return [(view.committed.get((flag.id, flag.revision), view.epoch), flag.id, flag.revision) for flag in flags]
 
     def serve(self, path: str, query: Any, headers: Mapping[str, str], pipe: Pipe) -> None:
         """Begin to answer a request.

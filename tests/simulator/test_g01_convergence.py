@@ -13,8 +13,9 @@ import pytest
 from simulator import __main__ as command
 from simulator.mutations import MUTATIONS
 from simulator.run import run
-from simulator.schedule import KINDS, schedule
+from simulator.schedule import schedule
 from simulator.shrinking import failure, report, smallest
+from simulator.steps import KINDS
 
 #: How many schedules are run, and how many by one test.
 SCHEDULES, CHUNK = 3000, 150

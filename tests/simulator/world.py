@@ -151,11 +151,11 @@ class World:
 
     async def edit(self, node: Node, decide: Callable[..., Sequence[Any]]) -> None:
         """Let an administrator edit a flag at a server."""
-        epoch, flags = await node.edit(decide)
-        self.counts["edit acknowledged" if flags else "edit refused"] += 1
-        for flag in flags or ():
-            self.note(f"acknowledged: flag {flag.id} at {flag.revision}")
-            self.acknowledged.append((epoch, flag.id, flag.revision))
+        acknowledged = await node.edit(decide)
+        self.counts["edit acknowledged" if acknowledged else "edit refused"] += 1
+        for epoch, flag_id, revision in acknowledged:
+            self.note(f"acknowledged: flag {flag_id} at {epoch}:{revision}")
+        self.acknowledged.extend(acknowledged)
 
     def asked(self, client: Client, life: int, path: str, *, streams: bool) -> None:
         """Hear that a client asks for something."""

@@ -81,7 +81,7 @@ class Follower:
 
     Attributes:
         feed: see above.
-        live: whether the stream is up, and everything was delivered that it said, or said was to come.
+        live: whether the stream is up, and everything was delivered that its greeting said was to come.
         ended: whether it gave up, or was ended.
         last_error: why the stream is not up; None while it is, or before the first failure.
         retry_at: when the next connection is due, on the monotonic clock; None while there is one.
@@ -241,7 +241,8 @@ class Follower:
                 self.feed.diverged()
                 pending = deque(await self._restart(str(exc)))
         if self.feed.live and self.feed.caught_up:
-            self._receiver.heard(self.feed)
+            if self.feed.current:
+                self._receiver.heard(self.feed)
             self._is_live()
 
     async def _restart(self, reason: str) -> list[Update]:

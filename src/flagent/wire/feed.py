@@ -1,15 +1,14 @@
 """Following a change log, without doing any I/O.
 
-A follower owns the socket, the clock and the sleeping. It asks the feed what to send, hands it
-what arrived, applies the updates that come back, and waits as long as the feed says:
+A follower owns the socket, the clock and the sleeping. It asks the feed what to send, hands it what arrived, applies
+the updates that come back, and waits as long as the feed says:
 
     request() → opened(status, …) → received(chunk, now)… → closed(now, error) → wait, and again
 
-The cursor moves with every update handed out and never back within an epoch. A duplicate is
-dropped; anything that doesn't follow the cursor is a gap, for which the feed asks for a snapshot
-(`NeedSnapshot`) and hands out nothing more until `restarted`. Nothing here raises because of what
-a server sends: `failure` says that this connection is of no use any more, after the updates that
-came before were handed out.
+The cursor moves with every update handed out and never back within an epoch. A duplicate is dropped; anything that
+doesn't follow the cursor is a gap, for which the feed asks for a snapshot (`NeedSnapshot`) and hands out nothing more
+until `restarted`. Nothing here raises because of what a server sends: `failure` says that this connection is of no use
+any more, after the updates that came before were handed out.
 """
 
 from __future__ import annotations
@@ -116,14 +115,14 @@ class Feed:
 
     @property
     def caught_up(self) -> bool:
-        """Whether the holder has all that the server has told it of: nothing is on its way that is known to be.
+        """Whether the holder has what the server had when it greeted us; of a filtered holder nobody can tell."""
+        known = self.filtered or self._vouching.has_greeted(self.cursor)
+        return known and not self._awaiting_snapshot
 
-        A stream that has failed, or ends with a goodbye, says nothing about what came before.
-        What a filter leaves out can't be told from what is still to come, so a filtered holder counts as caught up.
-        """
-        if self._awaiting_snapshot or self._parser.in_event or self.failure is not None:
-            return False
-        return self.filtered or self._vouching.has_greeted(self.cursor)
+    @property
+    def current(self) -> bool:
+        """Whether it has caught up, and nothing is half read, or cut off by a failure or a goodbye."""
+        return self.caught_up and not self._parser.in_event and self.failure is None
 
     @property
     def vouched_at(self) -> float | None:
@@ -208,7 +207,7 @@ class Feed:
     def restarted(self, cursor: Cursor, now: float) -> list[Update]:
         """Say that the holder now has the snapshot of `cursor`; return the updates that waited for it."""
         self._reader.cursor = cursor
-        # The snapshot was asked for after the greeting, and may be of another log by now.
+        # What the server had when it greeted us is in the snapshot, which may be of another log by now.
         self._vouching.greeted_at = None
         self._awaiting_snapshot = False
         self._bad_payloads = 0
@@ -268,7 +267,7 @@ class Feed:
                 self._reject(exc)
             except StreamBroken as exc:
                 self.failure = exc
-            self._vouching.settle(self.cursor, caught_up=self.caught_up)
+            self._vouching.settle(self.cursor, current=self.current)
         return updates
 
     def _reject(self, error: DecodeError) -> None:

@@ -44,8 +44,8 @@ class Vouching:
         """Return whether a holder at `cursor` has all that the greeting said was there."""
         return self.greeted_at is None or is_known(self.greeted_at, cursor)
 
-    def settle(self, cursor: Cursor | None, *, caught_up: bool) -> None:
-        """Note where the holder is after the message."""
-        if self._told is not None and self._told == cursor and caught_up:
+    def settle(self, cursor: Cursor | None, *, current: bool) -> None:
+        """Note where the holder is after the message, and whether nothing more is under way."""
+        if self._told is not None and self._told == cursor and current:
             self.at = self._began_at
         self._told = None
