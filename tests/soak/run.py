@@ -99,8 +99,8 @@ class Soak:
     def _trouble(self, told: Told) -> None:
         possible = [
             *faults.of_the_server(self._server, self._ended.wait),
-            *faults.of_clients(self._clients, self._excuse, self._chance, self._ended.wait),
-            *self._network.faults(lambda: self._excuse(*_KINDS), self._ended.wait),
+            *faults.of_clients(self._clients, lambda name: self._excuse(0.0, name), self._chance, self._ended.wait),
+            *self._network.faults(lambda seconds: self._excuse(seconds, *_KINDS), self._ended.wait),
         ]
         end = time.monotonic() + min(_TROUBLE, self._left())
         while True:
@@ -112,9 +112,9 @@ class Soak:
                 return
             self._ended.wait(self._chance.uniform(*_PAUSE))
 
-    def _excuse(self, *names: str) -> None:
+    def _excuse(self, seconds: float, *names: str) -> None:
         for name in names:
-            self._judges[name].excuse(time.monotonic())
+            self._judges[name].excuse(time.monotonic() + seconds)
 
     def _calm(self, writer: Writer, told: Told) -> None:
         """Wait until everybody has what the server has."""

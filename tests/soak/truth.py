@@ -86,13 +86,13 @@ class Judge:
         self._seen: dict[int, int] = {}
         self._excused_until = -math.inf
 
-    def excuse(self, at: float) -> None:
-        """Pass over what is said around this moment: the process was stopped, or the network held messages back.
+    def excuse(self, until: float) -> None:
+        """Pass over what is said up to a moment, and shortly after it.
 
-        A message that is held back whole counts from when it arrives; nobody can tell it from one that is fresh. The
-        next one follows at once.
+        The process was stopped, or the network held messages back: one that is held back whole counts from when it
+        arrives, because nobody can tell it from one that is fresh. The next one follows at once.
         """
-        self._excused_until = at + _EXCUSED
+        self._excused_until = until + _EXCUSED
 
     def look(self, clients: list[dict[str, Any]]) -> None:
         """Look at one report."""
