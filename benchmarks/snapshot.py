@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import logging
 import os
 import statistics
 import subprocess
@@ -262,6 +263,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
+    # Going from no flags to those of another log is no news here.
+    logging.getLogger("flagent").setLevel(logging.ERROR)
     try:
         found = measure(arguments.quick)
     except Failed as exc:

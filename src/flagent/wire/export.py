@@ -20,6 +20,8 @@ from . import dialect
 from .views import View, checked_text, encode_flag
 
 _MASK = 2**64 - 1
+#: Flags that are hashed without a break, which takes less than a millisecond.
+_PART = 1000
 
 
 class _Document(Struct, frozen=True):
@@ -104,7 +106,10 @@ def _flags(
     texts: Sequence[msgspec.Raw], last: _Last, *, ours: bool, announced: str | None
 ) -> tuple[list[Flag], dict[int, Flag], int]:
     """Return the flags, what to know them by the next time, and their digest."""
-    names = list(map(hash, map(bytes, texts)))
+    names: list[int] = []
+    # In parts, between which other threads have a turn.
+    for start in range(0, len(texts), _PART):
+        names += map(hash, map(bytes, texts[start : start + _PART]))
     found = list(map(last.known.get, names))
     fresh: list[tuple[Flag, msgspec.Raw]] = []
     for number in [number for number, flag in enumerate(found) if flag is None]:
