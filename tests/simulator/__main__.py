@@ -9,9 +9,9 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from multiprocessing import get_context
+from collections.abc import Iterable
 
+from .many import outcomes
 from .mutations import MUTATIONS
 from .run import run
 from .schedule import Step, schedule
@@ -80,25 +80,10 @@ def _look_for(names: Iterable[str], seeds: Iterable[int], enough: int = 2) -> in
     return 1 if unnoticed else 0
 
 
-def _outcome(seed: int) -> tuple[int, AssertionError | None, Counter[str]]:
-    try:
-        return seed, None, run(seed).counts
-    except AssertionError as exc:
-        return seed, exc, Counter()
-
-
-def _outcomes(seeds: Iterable[int], jobs: int) -> Iterator[tuple[int, AssertionError | None, Counter[str]]]:
-    if jobs == 1:
-        yield from map(_outcome, seeds)
-        return
-    with get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap_unordered(_outcome, seeds, chunksize=20)
-
-
 def _run_many(seeds: range, jobs: int, *, counts: bool) -> int:
     began, done, failed, total = time.perf_counter(), 0, 0, Counter[str]()
     try:
-        for seed, problem, found in _outcomes(seeds, jobs):
+        for seed, problem, found in outcomes(seeds, jobs):
             done += 1
             total += found
             if problem is not None:

@@ -41,8 +41,11 @@ class Broken(AssertionError):
     """
 
     def __init__(self, invariant: str, said: str) -> None:
-        super().__init__(f"{invariant}: {said}")
-        self.invariant = invariant
+        # Both, so that it can be sent from one process to another.
+        super().__init__(invariant, said)
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)
 
 
 def is_current(world: World, client: Client) -> bool:

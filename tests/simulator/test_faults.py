@@ -268,3 +268,19 @@ def test_polling_covers_the_gaps_of_a_stream_that_comes_and_goes() -> None:
 
     assert len(states) <= 2 * periods + 1
     assert set(states) <= {"live", "polling"}
+
+
+@pytest.mark.covers("F78", "G9", "I8")
+def test_a_client_that_is_closed_asks_for_nothing_more() -> None:
+    async def live(world: World) -> None:
+        (client,) = world.clients
+        # Longer than between two polls without a stream.
+        await world.pause(100.0)
+        asked = len(client.line.used_at)
+
+        await client.close()
+        await world.pause(5.0)
+
+        assert len(client.line.used_at) == asked
+
+    simulate(8, live, clients=1, max_age=0.0)
