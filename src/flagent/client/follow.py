@@ -25,7 +25,7 @@ from .transport import Stream, Transport
 
 _log = logging.getLogger("flagent.client")
 
-#: Seconds for which a stream that is late is read on: what has arrived while the receiver was busy must not count as late.
+#: Seconds for which a late stream is read on: what has arrived while the receiver was busy must not count as late.
 _GRACE = 0.05
 LONGEST_DELAY = 30.0
 #: Seconds after which a failure that lasts is logged again.
