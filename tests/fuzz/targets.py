@@ -98,7 +98,8 @@ def snapshot(data: bytes) -> None:
     except DecodeError:
         return
     _evaluable(decoded)
-    assert decode_snapshot(encode_snapshot(decoded, View.FULL)).digest == decoded.digest or not decoded.epoch
+    if decoded.epoch:
+        assert decode_snapshot(encode_snapshot(decoded, View.FULL)) == decoded
     encode_snapshot(decoded, View.COMPATIBLE)
     encode_snapshot(decoded, View.FULL, packed=True)
 
@@ -154,7 +155,7 @@ def constraint(data: bytes) -> None:
     value, _, subject = rest.decode("utf-8", "replace").partition("\n")
     name = OPERATORS[len(number) % len(OPERATORS)]
     holds = compile_constraint(Constraint("p", name, value[:1000]))
-    for context in ({"p": subject[:1000]}, {"p": [subject[:1000], 1.5]}, {"p": 10**20}, {"p": True}, {}):
+    for context in ({"p": subject}, {"p": [subject, 1.5]}, {"p": 10**20}, {"p": True}, {}):
         assert holds(context) in (True, False)
 
 
