@@ -58,7 +58,9 @@ def test_snapshot_that_unfolds_to_more_than_is_accepted_is_refused_before_it_doe
 def test_stream_that_unfolds_to_a_line_without_end_is_given_up(
     proxy: FaultProxy, follow: ManagerOf, switch: Switch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(Feed.__init__.__kwdefaults__, "max_event_bytes", 1 << 20)
+    defaults = Feed.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "max_event_bytes", 1 << 20)
     manager = follow()
     proxy.streams(stream(gzip.compress(HELLO + b"data: " + _ZEROS, 1), EVENTS, "Content-Encoding: gzip"))
     proxy.end()
