@@ -230,7 +230,7 @@ class Follower:
                 # next connection must not go on from where the feed is.
                 self.feed.diverged()
                 pending = deque(await self._restart(str(exc)))
-        if self.feed.live:
+        if self.feed.current:
             self._receiver.heard(self.feed)
             self._is_live()
 

@@ -106,6 +106,7 @@ class Feed:
         self._backoff = Backoff(base_delay=base_delay, max_delay=max_delay, stable_after=stable_after, random=random)
         self._parser = sse.Parser(max_event_bytes=max_event_bytes)
         self._goodbye: Goodbye | None = None
+        self._announced: Cursor | None = None
         self._opened_at: float | None = None
         self._seen_at = 0.0
         self._bad_payloads = 0
@@ -116,6 +117,11 @@ class Feed:
     def cursor(self) -> Cursor | None:
         """How far the holder is; None for nothing."""
         return self._reader.cursor
+
+    @property
+    def current(self) -> bool:
+        """Whether the stream is live, and all that was missed before it began was handed out."""
+        return self.live and (self._announced is None or is_known(self._announced, self.cursor))
 
     @property
     def duplicates(self) -> int:
@@ -184,6 +190,8 @@ class Feed:
         """Say that the holder now has the snapshot of `cursor`; return the updates that waited for it."""
         self._reader.cursor = cursor
         self._awaiting_snapshot = False
+        # It has all that was announced, whatever it says itself: another epoch has other revisions.
+        self._announced = None
         self._bad_payloads = 0
         self._seen_at = max(self._seen_at, now)
         return self._proceed()
@@ -271,6 +279,9 @@ class Feed:
             )
         self.live = True
         self.protocol = message.protocol or 0
+        # With a filter the cursor need not get there, until a heartbeat says so.
+        missed = message.resume == "changes" and not self.filtered
+        self._announced = Cursor.parse(message.revision) if missed else None
         if message.heartbeat_ms is not None:
             self._heartbeat = _seconds(message.heartbeat_ms, _MIN_HEARTBEAT, _MAX_HEARTBEAT)
         quarantine = self._bad_payloads >= MAX_BAD_PAYLOADS
