@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from live import LiveServer
 from postgres import Cluster, found_or_started
 from secret_watch import watch
 
 from flagent.server.settings import Settings
+
+# How long anything takes says more about the machine than about the test.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
