@@ -16,10 +16,6 @@ from secret_watch import watch
 
 from flagent.server.settings import Settings
 
-# How long anything takes says more about the machine than about the test.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
-
 
 @pytest.fixture(autouse=True)
 def own_storage(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +25,9 @@ def own_storage(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 def pytest_configure() -> None:
     watch.attach()
+    # Times say nothing on a machine that does other things too.
+    settings.register_profile("flagent", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("flagent")
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +71,8 @@ def start_server(database_url: str) -> Iterator[Callable[..., LiveServer]]:
     """A function that starts a server with the settings it is given; by default on a database of this test."""
     with ExitStack() as stack:
 
-        def start(**settings: Any) -> LiveServer:
-            values = {"port": 0, "database_url": database_url, **settings}
+        def start(**chosen: Any) -> LiveServer:
+            values = {"port": 0, "database_url": database_url, **chosen}
             return stack.enter_context(LiveServer(Settings(**values)))
 
         yield start

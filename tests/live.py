@@ -18,6 +18,7 @@ from compat.responses import check
 from flagent.server.run import Server
 from flagent.server.services import Services
 from flagent.server.settings import Settings
+from flagent.server.siblings import Siblings
 
 _T = TypeVar("_T")
 _LIMIT = 10.0
@@ -47,11 +48,11 @@ class LiveServer:
 
     http: httpx2.Client
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, siblings: Siblings | None = None) -> None:
         self.settings = settings
         self.url = ""
         self._started: Future[tuple[str, asyncio.AbstractEventLoop]] = Future()
-        self._server = Server(settings, on_ready=self._ready)
+        self._server = Server(settings, on_ready=self._ready, siblings=siblings)
         self._thread = threading.Thread(target=self._run, name="live server", daemon=True)
 
     def __enter__(self) -> Self:

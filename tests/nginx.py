@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 from contextlib import ExitStack, suppress
@@ -11,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx2
+import pytest
 from sse_messages import Message, parse
 from waiting import until
 
@@ -45,6 +47,17 @@ http {{
     }}
 }}
 """
+
+
+def program() -> str:
+    """Return nginx's path; a test without it is skipped, but never in continuous integration."""
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        reason = "there is no nginx: install it"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
 
 
 class Nginx:

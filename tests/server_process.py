@@ -19,11 +19,17 @@ serve(Settings(**json.loads(sys.argv[1])), on_ready=lambda url: print(url, flush
 
 
 @contextmanager
-def process(database: Path, port: int = 0, **settings: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run a server; yield it and its URL."""
+def process(
+    database: Path, port: int = 0, *, new_group: bool = False, **settings: Any
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a server, in a group of processes of its own if that is asked for; yield it and its URL."""
     chosen = json.dumps({"port": port, "database_url": f"sqlite:///{database}", **settings})
     with subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, chosen], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", _PROGRAM, chosen],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0 if new_group else None,
     ) as server:
         try:
             assert server.stdout is not None

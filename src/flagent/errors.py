@@ -6,6 +6,7 @@
     ├── NotFound              the caller's: it names something that is not there; retrying does not help
     ├── Conflict              nobody's: another writer was first; look again and retry
     ├── StorageUnavailable    the operator's: the database does not answer; retrying helps later
+    ├── ServerFailed          the operator's: a server can't keep its processes running; its log says more
     ├── DecodeError           the peer's: bytes that are no valid update; a snapshot helps
     │   └── EventTooLarge     the peer's: an event over the limit; a snapshot helps
     ├── Diverged              a bug's or a proxy's: the state does not add up; a snapshot helps
@@ -44,6 +45,10 @@ class Conflict(FlagentError):
 
 class StorageUnavailable(FlagentError):
     """The database can't be reached or refuses to work; nothing was written."""
+
+
+class ServerFailed(FlagentError):
+    """The processes of a server end as soon as they are started."""
 
 
 class DecodeError(FlagentError, ValueError):

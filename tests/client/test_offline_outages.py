@@ -22,36 +22,6 @@ from flagent import (
 )
 
 
-@pytest.mark.covers("G13")
-def test_stream_comes_back_after_a_server_restart_without_a_download(
-    start_server: Callable[..., LiveServer], manager_of: ManagerOf
-) -> None:
-    """G13: the log survives, and the stream goes on from the cursor."""
-    paths: list[str] = []
-
-    async def remember(request: httpx2.Request) -> None:
-        paths.append(request.url.path)
-
-    first = start_server()
-    with Rest(first) as rest:
-        rest.flag("new_feature", template="simple_boolean_flag")
-    client = FlagentClient(first.url, http_client=lambda: httpx2.AsyncClient(event_hooks={"request": [remember]}))
-    manager = manager_of(client, auto_refresh=False)
-    manager.bootstrap()
-    manager.enable_realtime_updates()
-
-    first.stop()
-    until(lambda: not manager.is_realtime_enabled())
-    assert manager.is_ready()
-    with Rest(start_server(port=first.port)) as rest:
-        rest.put("/flags/1/enabled", {"enabled": True})
-        until(lambda: manager.is_enabled("new_feature", "user123"))
-
-    until(manager.is_realtime_enabled)
-    assert paths.count("/api/v1/export/eval_cache/json") == 1
-    assert manager.status.divergences == 0
-
-
 @pytest.mark.covers("F45")
 def test_server_with_another_log_is_followed_from_its_snapshot(
     start_server: Callable[..., LiveServer], manager_of: ManagerOf, tmp_path: Path
@@ -156,3 +126,41 @@ def test_fault_of_our_own_does_not_end_the_loop(rest: Rest, manager_of: ManagerO
     manager.enable_realtime_updates()
 
     assert manager.is_enabled("new_feature", "user123")
+
+
+@pytest.mark.covers("F56", "I4")
+def test_server_that_lost_its_database_does_not_take_the_flags_until_somebody_writes_to_it(
+    start_server: Callable[..., LiveServer], new_database: Callable[[], str], manager_of: ManagerOf
+) -> None:
+    first = start_server()
+    with Rest(first) as rest:
+        rest.flag("a")
+    manager = manager_of(first.url, fallback_after=0.0, refresh_interval=0.05)
+    manager.bootstrap()
+    manager.enable_realtime_updates()
+    first.stop()
+    empty = start_server(port=first.port, database_url=new_database())
+
+    until(lambda: "nothing was ever written" in str(manager.status.last_error))
+    with pytest.raises(TransportError, match="nothing was ever written"):
+        manager.refresh()
+    assert keys_of(manager) == {"a"}
+    assert manager.status.state is not State.LIVE
+    with Rest(empty) as rest:
+        rest.flag("b")
+
+    until(lambda: keys_of(manager) == {"b"})
+    until(manager.is_realtime_enabled)
+    assert manager.status.last_error is None
+
+
+@pytest.mark.covers("F56")
+def test_server_without_flags_is_nothing_special_for_who_has_none(
+    live_server: LiveServer, manager_of: ManagerOf
+) -> None:
+    manager = manager_of(live_server.url)
+    manager.bootstrap()
+    manager.enable_realtime_updates()
+
+    assert manager.is_realtime_enabled()
+    assert keys_of(manager) == set()

@@ -142,3 +142,14 @@ def test_cleared_replica_holds_nothing(replica: Replica) -> None:
     replica.clear()
 
     assert (replica.ruleset, replica.cursor, replica.entity_tag, replica.age()) == (None, None, None, None)
+
+
+def test_a_deletion_is_told_under_the_key_that_was_held(replica: Replica) -> None:
+    told: list[set[str]] = []
+    replica.updated = lambda before, after, keys: told.append(set(keys or ()))
+    gone = Change(6, EventType.FLAG_DELETED, 1, "misspelt", None, digest=0)
+
+    replica.apply(gone, Cursor("e", 6), verify=True, partial=False)
+
+    assert keys_of(replica) == set()
+    assert told == [{"a", "misspelt"}]

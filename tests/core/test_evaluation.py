@@ -142,13 +142,13 @@ def updated(after: Flag, revision: int = 2, previous_key: str | None = None) -> 
 def test_after_a_change_only_the_changed_flag_is_compiled_anew() -> None:
     before = rules(flag(1, "a"), flag(2, "b"))
     before.evaluate_all("u")
-    compiled = dict(before._compiled)
+    compiled = dict(before.deciders.made)
 
     after = before.after(updated(flag(1, "a", value="FR")), verify=False)
     after.evaluate_all("u")
 
-    assert after._compiled["b"] is compiled["b"]
-    assert after._compiled["a"] is not compiled["a"]
+    assert after.deciders.made["b"] is compiled["b"]
+    assert after.deciders.made["a"] is not compiled["a"]
     assert after.evaluate("a", "u", {"country": "FR"}).variant_key == "on"
     assert before.evaluate("a", "u", {"country": "FR"}).variant_key is None
 
@@ -162,17 +162,17 @@ def test_a_renamed_or_deleted_flag_is_forgotten() -> None:
 
     assert renamed.evaluate("a", "u").reason is Reason.FLAG_NOT_FOUND
     assert gone.evaluate("z", "u").reason is Reason.FLAG_NOT_FOUND
-    assert gone._compiled == {}
+    assert gone.deciders.made == {}
 
 
 def test_a_whole_snapshot_keeps_what_is_the_same() -> None:
     before = rules(flag(1, "a"), flag(2, "b"))
     before.evaluate_all("u")
-    compiled = dict(before._compiled)
+    compiled = dict(before.deciders.made)
 
     after = before.replaced(Snapshot.of("e", 9, [flag(1, "a"), flag(2, "b", value="FR"), flag(3, "c")]))
     after.evaluate_all("u")
 
-    assert after._compiled["a"] is compiled["a"]
-    assert after._compiled["b"] is not compiled["b"]
+    assert after.deciders.made["a"] is compiled["a"]
+    assert after.deciders.made["b"] is not compiled["b"]
     assert set(after.snapshot.flags) == {"a", "b", "c"}

@@ -141,11 +141,12 @@ def test_one_client_can_be_sent_away(live_server: LiveServer) -> None:
         assert other.next().type == "flag.created"
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/7/resync"), ("DELETE", "/7")])
-def test_one_that_is_not_there_is_404(live_server: LiveServer, method: str, path: str) -> None:
-    answer = live_server.http.request(method, f"/realtime/connections{path}")
+@pytest.mark.parametrize("number", [7, 1_000_000_001, 10**18 - 1, -1])
+@pytest.mark.parametrize(("method", "path"), [("POST", "/resync"), ("DELETE", "")])
+def test_one_that_is_not_there_is_404(shared_server: LiveServer, method: str, path: str, number: int) -> None:
+    answer = shared_server.http.request(method, f"/realtime/connections/{number}{path}")
 
-    assert (answer.status_code, answer.json()) == (404, {"message": "connection 7 not found"})
+    assert (answer.status_code, answer.json()) == (404, {"message": f"connection {number} not found"})
 
 
 def test_only_an_admin_may_look(live_server: LiveServer) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -14,7 +12,7 @@ from typing import Any, NamedTuple
 import httpx2
 import pytest
 from live import LiveServer
-from nginx import GZIP, LIMIT, UPGRADE, Nginx, Stream
+from nginx import GZIP, LIMIT, UPGRADE, Nginx, Stream, program
 from sse_messages import Message
 from waiting import seconds, until
 from websockets.sync.client import ClientConnection, connect
@@ -46,13 +44,7 @@ every_form = pytest.mark.parametrize("form", FORMS)
 
 @pytest.fixture
 def nginx_program() -> str:
-    found = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
-    if found is None:
-        reason = "there is no nginx: install it"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
+    return program()
 
 
 @pytest.fixture

@@ -43,6 +43,23 @@ def test_never_more_than_the_rate_and_one_burst_pass(gaps: list[float], rate: fl
     assert passed <= now * rate + max(1.0, 2 * rate) + 1e-6
 
 
+def test_what_a_caller_spends_elsewhere_counts_here() -> None:
+    limit = RateLimit(4.0)
+
+    limit.spend("a", 6, 0.0)
+
+    assert [limit.wait("a", 0.0) for _ in range(3)] == [0.0, 0.0, 0.25]
+    assert limit.wait("b", 0.0) == 0.0
+
+
+def test_more_than_was_allowed_elsewhere_is_waited_for_in_bounds() -> None:
+    limit = RateLimit(4.0)
+
+    limit.spend("a", 1_000_000, 0.0)
+
+    assert limit.wait("a", 0.0) == 2.25
+
+
 @pytest.mark.covers("F61", "I7")
 def test_memory_is_bounded() -> None:
     limit = RateLimit(1.0)

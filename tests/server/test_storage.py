@@ -10,7 +10,9 @@ from flagent.core.changes import FlagRef
 from flagent.core.edits import FlagPatch
 from flagent.core.ids import Allocator, Ids
 from flagent.core.model import Tag
+from flagent.errors import Diverged
 from flagent.server.storage import Overtaken, Storage, Stored, log
+from flagent.server.storage.schema import change_log
 
 
 def test_a_database_keeps_its_epoch_and_another_has_another(database_url: str, new_database: Callable[[], str]) -> None:
@@ -184,3 +186,44 @@ def test_only_the_newest_tombstones_are_loaded(database_url: str, monkeypatch: p
 
     assert [ref.key for _, ref in stored.tombstones] == ["b", "c"]
     assert stored.tombstones_since == 3
+
+
+async def _three_and_one_deleted(storage: Storage) -> Writer:
+    writer = await writer_of(storage)
+    await writer.create("a")
+    flag = await writer.create("b")
+    await writer.write(edits.delete_flag(flag))
+    return writer
+
+
+async def _cut_off(storage: Storage) -> None:
+    await storage._write(lambda connection: connection.execute(change_log.delete().where(change_log.c.revision < 3)))
+
+
+@pytest.mark.covers("F55")
+def test_a_log_that_was_cut_off_is_not_taken_for_a_whole_one(database_url: str) -> None:
+    writer = with_storage(database_url, _three_and_one_deleted)
+    with_storage(database_url, _cut_off)
+
+    stored = with_storage(database_url, Storage.load)
+    rest = with_storage(database_url, lambda storage: storage.changes_after(2))
+
+    assert stored.tombstones_since == 2
+    assert rest == writer.log[2:]
+    with pytest.raises(Diverged, match="does not reach back to 1"):
+        with_storage(database_url, lambda storage: storage.changes_after(1))
+
+
+@pytest.mark.covers("F55")
+def test_a_server_that_has_not_read_what_was_cut_off_finds_out(database_url: str) -> None:
+    with_storage(database_url, _three_and_one_deleted)
+
+    async def cut_off_all(storage: Storage) -> None:
+        await storage._write(lambda connection: connection.execute(change_log.delete()))
+
+    with_storage(database_url, cut_off_all)
+
+    assert with_storage(database_url, Storage.load).tombstones_since == 3
+    assert with_storage(database_url, lambda storage: storage.changes_after(3)) == []
+    with pytest.raises(Diverged):
+        with_storage(database_url, lambda storage: storage.changes_after(2))

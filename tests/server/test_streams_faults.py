@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 from live import LiveServer
@@ -54,6 +55,26 @@ def test_a_reader_that_takes_nothing_is_cut_and_costs_the_others_nothing(start_s
         assert other.next("flag.toggled").data["flag"]["enabled"] is True
 
     assert server.services.broadcaster.stalled == 1
+
+
+@pytest.mark.covers("F59", "I7")
+def test_many_readers_at_a_trickle_keep_nobody_else_waiting(start_server: Start) -> None:
+    """They take a kilobyte now and then, and changes have twenty."""
+    server = start_server(write_timeout=30.0)
+    flag_id = server.create_flag("a")
+    with ExitStack() as stack:
+        slow = [stack.enter_context(Subscriber(server.port, receive_buffer=4096)) for _ in range(60)]
+        others = [stack.enter_context(Subscriber(server.port)) for _ in range(3)]
+        for stream in (*slow, *others):
+            stream.next("connected")
+        for number in range(20):
+            server.http.put(f"/flags/{flag_id}", json={"notes": f"{number}" * 20_000}).raise_for_status()
+            for stream in slow:
+                assert stream.socket.recv(1024)
+            for stream in others:
+                assert stream.next("flag.updated").data["revision"].endswith(f":{number + 2}")
+
+        assert open_streams(server) == 63
 
 
 def test_a_slow_reader_gets_the_net_change_when_it_reads_again(start_server: Start) -> None:

@@ -1,31 +1,35 @@
-"""A server: the real hub, broadcaster and opening of streams, on the simulated log, and as late as it is told to be."""
+"""A server: the real routes, hub, broadcaster and tail of the log, on a simulated database and network.
+
+What is left out is what `server.app` puts around them: the gate with its keys, and Starlette, through which neither
+streams nor snapshots go.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlencode
 
 from prometheus_client import CollectorRegistry, Counter
 
-from flagent.core.changes import Cursor
-from flagent.errors import HTTPStatusError, TransportError
-from flagent.server import leaving
-from flagent.server.asgi import Refusal
-from flagent.server.bodies import Form
+from flagent.core.model import Flag
+from flagent.errors import StorageUnavailable, TransportError
+from flagent.server import asgi, leaving
+from flagent.server.app import _answered, _follow, _forever
+from flagent.server.bodies import Bodies
 from flagent.server.broadcast import Broadcaster
-from flagent.server.filters import Filter
+from flagent.server.downloads import Downloads
+from flagent.server.editor import Editor
+from flagent.server.gate import ANYONE
 from flagent.server.hub import Hub
-from flagent.server.opening import Opening, Start
-from flagent.server.routes.export import entity_tag, matches
+from flagent.server.opening import Opening
+from flagent.server.routes import export, streams
 from flagent.server.settings import Settings
-from flagent.server.stream import About, Kind, Stream
-from flagent.wire.codec import View, encode_snapshot
-from flagent.wire.encodings import FULL
 
-from .log import Log
-from .network import Outlet, Pipe
+from .database import Database, View
+from .network import Pipe, Socket
 
 _COUNTER = Counter("streams", "Streams.", ["resume"], registry=CollectorRegistry())
 
@@ -35,114 +39,122 @@ class Node:
 
     Attributes:
         up: whether it answers.
-        lag: seconds by which it learns of changes late.
-        served: connections that it serves.
+        lag: seconds by which it sees commits late.
+        begun: how many streams it was asked for.
     """
 
-    def __init__(self, log: Log, settings: Settings) -> None:
+    def __init__(self, database: Database, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         self.up = False
         self.lag = 0.0
-        self._log = log
+        self.database_down = False
+        self.begun = 0
+        self._database = database
         self._settings = settings
-        self._bell = asyncio.Event()
-        self._tasks: list[asyncio.Task[Any]] = []
-        self._serving: dict[asyncio.Task[None], Pipe] = {}
+        self._loop = loop
+        self._view: View | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._tasks: dict[asyncio.Task[Any], Pipe | None] = {}
 
-    @property
-    def cursor(self) -> Cursor:
-        """Where it is."""
-        return self.hub.cursor
+    def disturb(self, *, lag: float | None = None, database_down: bool | None = None) -> None:
+        """Let its view of the database be late, or fail; also after it was started anew."""
+        self.lag = self.lag if lag is None else lag
+        self.database_down = self.database_down if database_down is None else database_down
+        if self._view is not None:
+            self._view.lag, self._view.down = self.lag, self.database_down
 
     def start(self) -> None:
-        """Load the newest state, and serve."""
-        settings = self._settings
-        self.hub = Hub(
-            self._log.stored(),
-            ring=settings.ring,
-            sync_after=settings.sync_after,
-            max_tombstones=settings.max_tombstones,
+        """Begin to load the newest state, and to serve."""
+        if self.up or self._starting is not None:
+            return
+        self._view = View(self._database, self._loop)
+        self.disturb()
+        self._starting = self._loop.create_task(self._start(self._view))
+
+    async def _start(self, view: View) -> None:
+        settings: Settings = self._settings
+        storage: Any = view
+        stored = None
+        while stored is None:
+            # Whoever runs the process starts it again.
+            with suppress(StorageUnavailable):
+                stored = await storage.load()
+            if stored is None:
+                await asyncio.sleep(1.0)
+        self.hub = hub = Hub(
+            stored, ring=settings.ring, sync_after=settings.sync_after, max_tombstones=settings.max_tombstones
         )
-        loop = asyncio.get_running_loop()
-        self.broadcaster = Broadcaster(self.hub, settings, clock=loop.time)
-        storage: Any = None
-        self._opening = Opening(self.hub, storage, self.broadcaster, settings, _COUNTER)
-        self._log.watch(self._bell.set)
-        self._tasks = [loop.create_task(self._tail()), loop.create_task(self.broadcaster.run())]
-        self.up = True
+        self.broadcaster = Broadcaster(hub, settings, clock=self._loop.time)
+        self.editor = Editor(storage, hub)
+        opening = Opening(hub, storage, self.broadcaster, settings, _COUNTER)
+        stream = streams.StreamRoute(opening, settings)
+        self._routes: dict[str, Any] = dict.fromkeys(streams.PATHS, stream)
+        self._routes[export.PATH] = export.ExportRoute(hub, Bodies(hub), Downloads(settings))
+        self._own(_follow(storage, hub))
+        self._own(_forever(self.broadcaster.run))
+        self.up, self._starting = True, None
 
     def kill(self) -> None:
         """Be gone, without a word."""
-        if not self.up:
-            return
+        if self._starting is not None:
+            self._starting.cancel()
+            self._starting = None
+        if self._view is not None:
+            self._view.close()
+            self._view = None
         self.up = False
-        self._log.unwatch(self._bell.set)
-        for task in [*self._tasks, *self._serving]:
+        tasks, self._tasks = self._tasks, {}
+        for task, pipe in tasks.items():
             task.cancel()
-        for pipe in list(self._serving.values()):
-            pipe.cut()
+            if pipe is not None:
+                pipe.cut()
 
     async def drain(self) -> None:
         """End all streams with a goodbye, and be gone."""
-        await leaving.drain(self.broadcaster, window=2.0, hurried=lambda: False)
+        await leaving.drain(self.broadcaster, window=self._settings.drain_window, hurried=lambda: False)
         self.kill()
 
-    def export(self, query: Any, headers: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
-        """Answer a request for the snapshot.
+    async def edit(self, decide: Callable[..., Sequence[Any]]) -> list[tuple[str, int, int]]:
+        """Take an edit of an administrator; return log, id and revision of what was acknowledged."""
+        view = self._view
+        if view is None or not self.up:
+            return []
+        work = self._own(self.editor.edit("admin", lambda state: decide(state.snapshot, state.ids)))
+        try:
+            flags: tuple[Flag, ...] = await asyncio.shield(work)
+        except (StorageUnavailable, asyncio.CancelledError):
+            return []
+        # It may have been restored while the editor waited for its own change.
+        return [(view.committed.get((flag.id, flag.revision), view.epoch), flag.id, flag.revision) for flag in flags]
+
+    def serve(self, path: str, query: Any, headers: Mapping[str, str], pipe: Pipe) -> None:
+        """Begin to answer a request.
 
         Raises:
             TransportError: there is nobody.
         """
         if not self.up:
             raise TransportError("refused", kind="refused")
-        snapshot = self.hub.snapshot
-        tag = entity_tag(snapshot, Form(View.FULL, wanted=Filter.of(query, any_kind=True)))
-        if matches(headers.get("If-None-Match", ""), tag):
-            return 304, {"etag": tag}, b""
-        return 200, {"etag": tag}, encode_snapshot(snapshot, View.FULL)
+        self.begun += path in streams.PATHS
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "query_string": urlencode(list(query)).encode(),
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+            "client": ("client", pipe.number),
+            "state": {asgi.ACCESS: ANYONE, asgi.TRANSPORT: Socket(pipe)},
+        }
+        self._own(self._answer(self._routes[path], scope, pipe), pipe)
 
-    async def open(self, query: Any, headers: Mapping[str, str], pipe: Pipe) -> None:
-        """Begin a stream, which is then served.
-
-        Raises:
-            TransportError: there is nobody.
-            HTTPStatusError: it takes no stream now.
-        """
-        if not self.up:
-            raise TransportError("refused", kind="refused")
+    async def _answer(self, route: Any, scope: dict[str, Any], pipe: Pipe) -> None:
         try:
-            self._opening.admit()
-        except Refusal as refusal:
-            raise HTTPStatusError("busy", status=503, retry_after=1.0) from refusal
-        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(
-            self._serve(Start(Filter.of(query), headers.get("Last-Event-ID", "")), pipe, started)
-        )
-        self._serving[task] = pipe
-        task.add_done_callback(lambda done: self._serving.pop(done, None))
-        await started
-
-    async def _serve(self, start: Start, pipe: Pipe, started: asyncio.Future[None]) -> None:
-        reader, greeting = await self._opening.changes(start, FULL)
-        owner = asyncio.current_task()
-        assert owner is not None
-        stream = Stream(reader, Outlet(pipe), owner=owner, about=About(Kind.SSE))
-        started.set_result(None)
-        self.broadcaster.open(stream, greeting)
-        try:
-            await pipe.closed.wait()
+            await _answered(route, scope, pipe.receive, pipe.send)
         finally:
-            pipe.cut()
-            with suppress(asyncio.CancelledError):
-                await self.broadcaster.close(stream)
+            if not pipe.closed.is_set():
+                pipe.cut()
 
-    async def _tail(self) -> None:
-        while True:
-            await self._bell.wait()
-            self._bell.clear()
-            if self.lag:
-                await asyncio.sleep(self.lag)
-            changes = self._log.after(self.hub.cursor)
-            if changes is None:
-                self.hub.reload(self._log.stored())
-            else:
-                self.hub.deliver(changes)
+    def _own(self, work: Coroutine[Any, Any, Any], pipe: Pipe | None = None) -> asyncio.Task[Any]:
+        task = self._loop.create_task(work)
+        self._tasks[task] = pipe
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+        return task

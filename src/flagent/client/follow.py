@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from ..core.changes import Change, Cursor, Delta
-from ..errors import Diverged, FlagentError, Refused, StreamBroken, TransportError
+from ..errors import Closed, Diverged, FlagentError, Refused, StreamBroken, TransportError
 from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed, NeedSnapshot, Update
 from .address import STREAM_PATHS
@@ -25,7 +25,7 @@ from .transport import Stream, Transport
 
 _log = logging.getLogger("flagent.client")
 
-#: Seconds for which a late stream is read on: what has arrived while the receiver was busy must not count as late.
+#: Seconds for which a stream that is late is read on: what arrived while the receiver was busy must not count as late.
 _GRACE = 0.05
 LONGEST_DELAY = 30.0
 #: Seconds after which a failure that lasts is logged again.
@@ -81,8 +81,8 @@ class Follower:
 
     Attributes:
         feed: see above.
-        live: whether the stream is up and everything it said was delivered.
-        ended: whether it gave up.
+        live: whether the stream is up, and everything was delivered that its greeting said was to come.
+        ended: whether it gave up, or was ended.
         last_error: why the stream is not up; None while it is, or before the first failure.
         retry_at: when the next connection is due, on the monotonic clock; None while there is one.
         connections: how many connections became live.
@@ -117,6 +117,7 @@ class Follower:
 
         Raises:
             Refused: the server refuses; it is asked again later, but waiting is of no use.
+            Closed: it was ended.
             FlagentError: it gave up, or is not live after `timeout` seconds, for this reason.
         """
         try:
@@ -132,14 +133,23 @@ class Follower:
 
     async def run(self) -> None:
         """Follow the stream, until cancelled or giving up is due."""
-        while not self.ended:
-            try:
-                delay = await self._round()
-            except Exception:  # noqa: BLE001 - nothing may end the loop
-                _log.exception("the end of a stream could not be dealt with")
-                delay, self.live = LONGEST_DELAY, False
-            if not self.ended:
-                await asyncio.sleep(delay)
+        try:
+            while not self.ended:
+                await self._round_and_wait()
+        except asyncio.CancelledError:
+            # Whoever waits for it to be live would wait in vain.
+            self.ended, self.last_error = True, Closed("the stream was ended")
+            self._wake()
+            raise
+
+    async def _round_and_wait(self) -> None:
+        try:
+            delay = await self._round()
+        except Exception:  # noqa: BLE001 - nothing may end the loop
+            _log.exception("the end of a stream could not be dealt with")
+            delay, self.live = LONGEST_DELAY, False
+        if not self.ended:
+            await asyncio.sleep(delay)
 
     async def _round(self) -> float:
         """Serve one connection, and return the seconds to wait before the next."""
@@ -230,8 +240,9 @@ class Follower:
                 # next connection must not go on from where the feed is.
                 self.feed.diverged()
                 pending = deque(await self._restart(str(exc)))
-        if self.feed.current:
-            self._receiver.heard(self.feed)
+        if self.feed.live and self.feed.caught_up:
+            if self.feed.current:
+                self._receiver.heard(self.feed)
             self._is_live()
 
     async def _restart(self, reason: str) -> list[Update]:
@@ -268,10 +279,13 @@ class Follower:
         self._tell()
 
     def _tell(self) -> None:
+        self._wake()
+        self._receiver.changed()
+
+    def _wake(self) -> None:
         # A fresh event for those who wait from now on; whoever waits already is woken once.
         news, self._news = self._news, asyncio.Event()
         news.set()
-        self._receiver.changed()
 
 
 class _Summary:

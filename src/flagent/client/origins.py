@@ -13,7 +13,7 @@ from ..core.changes import Snapshot
 from ..core.evaluation import Ruleset
 from ..errors import ConfigurationError, DecodeError, HTTPStatusError, NotReady, Refused, TransportError
 from ..wire.backoff import SLOW_STATUSES
-from ..wire.codec import decode_snapshot
+from ..wire.codec import SnapshotReader
 from . import plain
 from .address import EXPORT_PATH
 from .answers import failure
@@ -76,6 +76,7 @@ class _ServerOrigin:
     def __init__(self, transport: Transport, config: OfflineConfig) -> None:
         self._transport = transport
         self._config = config
+        self._reader = SnapshotReader()
         self._empty = plain.EmptyExports()
         self._query = (("view", "full"), *(() if config.filter is None else config.filter.query))
 
@@ -95,20 +96,30 @@ class _ServerOrigin:
         if answer.status != 200:
             kind = Refused if answer.status in SLOW_STATUSES else HTTPStatusError
             raise failure(f"GET {self._transport.settings.root}{EXPORT_PATH}", answer, kind)
-        load = partial(_loaded, answer.body, held, self._config.filter)
+        load = partial(_loaded, self._reader, answer.body, held, self._config.filter)
         if len(answer.body) < _LARGE:
             ruleset = load()
         else:
             ruleset = await in_daemon_thread("flagent snapshot", load)
         snapshot = ruleset.snapshot
         _log.debug("snapshot %s, %d bytes", snapshot.cursor, len(answer.body))
-        if not self._empty.believed(snapshot, None if held is None else held.snapshot, time.monotonic()):
+        self._check_emptiness(snapshot, None if held is None else held.snapshot)
+        age = plain.CACHE_AGE if plain.is_plain(snapshot) else 0.0
+        return Fetched(ruleset, answer.headers.get("etag"), age)
+
+    def _check_emptiness(self, snapshot: Snapshot, held: Snapshot | None) -> None:
+        """See that flags vanish because somebody deleted them, and not because a server has lost its memory."""
+        if not self._empty.believed(snapshot, held, time.monotonic()):
             raise NotReady(
                 f"{self._transport.settings.root} says that there are no flags any more, as a Flagent server does that "
                 "has just started; it is asked again"
             )
-        age = plain.CACHE_AGE if plain.is_plain(snapshot) else 0.0
-        return Fetched(ruleset, answer.headers.get("etag"), age)
+        if held is not None and held.flags and _is_unwritten(snapshot) and snapshot.epoch != held.epoch:
+            raise TransportError(
+                f"{self._transport.settings.root} has a new database, to which nothing was ever written, so the "
+                f"{len(held.flags)} flags of {held.cursor} are kept; any change of a flag there makes it count",
+                kind="protocol",
+            )
 
 
 class _FileOrigin:
@@ -146,8 +157,12 @@ class _GivenOrigin:
         return Fetched(self._ruleset, None)
 
 
-def _loaded(body: bytes, held: Ruleset | None, wanted: Filter | None) -> Ruleset:
-    return _following(_part(decode_snapshot(body), wanted), held)
+def _is_unwritten(snapshot: Snapshot) -> bool:
+    return not plain.is_plain(snapshot) and snapshot.revision == 0
+
+
+def _loaded(reader: SnapshotReader, body: bytes, held: Ruleset | None, wanted: Filter | None) -> Ruleset:
+    return _following(_part(reader.read(body), wanted), held)
 
 
 def _part(snapshot: Snapshot, wanted: Filter | None) -> Snapshot:

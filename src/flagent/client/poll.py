@@ -46,6 +46,8 @@ class Poller:
         self._retry_at: float | None = None
         self._asked: list[float] = []
         self._stray = _draw()
+        # Of its own, so that clients that lost their streams with their server do not fall back at one moment.
+        self._fallback_after = config.fallback_after * random.uniform(1.0, 1.0 + STRAY)  # noqa: S311
 
     def reconsider(self) -> None:
         """Make the plan anew: a stream came or went, or somebody else refreshed."""
@@ -85,7 +87,7 @@ class Poller:
 
     def _interval(self, now: float) -> float:
         follower, config = self._follower(), self._config
-        if follower is None or follower.down_for(now) >= config.fallback_after:
+        if follower is None or follower.down_for(now) >= self._fallback_after:
             if config.auto_refresh:
                 return config.refresh_interval
             if follower is None:
@@ -96,7 +98,7 @@ class Poller:
         follower = self._follower()
         if follower is None or follower.live:
             return math.inf
-        left = self._config.fallback_after - follower.down_for(now)
+        left = self._fallback_after - follower.down_for(now)
         return now + left if left > 0 else math.inf
 
     async def _poll(self, now: float) -> None:

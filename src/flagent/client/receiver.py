@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Callable
 
 from ..core.changes import Change, Cursor, Delta
@@ -88,9 +89,9 @@ class ReplicaReceiver:
         return ruleset.snapshot.cursor
 
     def heard(self, feed: Feed) -> None:
-        """Note that the stream has said everything up to now."""
-        if feed.protocol:
-            self._replica.confirm(Source.STREAM)
+        """Note for which moment the stream says that the flags are current."""
+        if feed.protocol and feed.vouched_at is not None:
+            self._replica.confirm(Source.STREAM, age=time.monotonic() - feed.vouched_at)
 
     def changed(self) -> None:
         """Note that the stream came or went."""

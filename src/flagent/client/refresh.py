@@ -8,8 +8,9 @@ import math
 import time
 from collections.abc import Callable
 
-from ..errors import FlagentError, TransportError
-from .origins import Origin
+from ..core.evaluation import Ruleset
+from ..errors import Closed, FlagentError, TransportError
+from .origins import Fetched, Origin
 from .replica import Replica
 from .status import Source
 
@@ -38,6 +39,15 @@ class Refresher:
         self._lock = asyncio.Lock()
         self._begun = 0
         self._completed = 0
+        self._fetching: asyncio.Task[Fetched | None] | None = None
+        self._stopped = False
+
+    async def stop(self) -> None:
+        """End the request that is under way, and make no other: whoever waits for one is told that this is closed."""
+        self._stopped = True
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait([self._fetching])
 
     async def refresh(self, *, force: bool = False) -> None:
         """Return when a snapshot is held that the server had after this call.
@@ -51,6 +61,7 @@ class Refresher:
             TransportError: no answer came.
             HTTPStatusError: the server refused, or can't serve now.
             DecodeError: the answer is no snapshot.
+            Closed: it was stopped.
         """
         begun_before = self._begun
         async with self._lock:
@@ -69,6 +80,21 @@ class Refresher:
         # A try that was cancelled gets here not, and says nothing to others.
         self._ended(None)
 
+    async def _fetched(self, held: Ruleset | None, tag: str | None) -> Fetched | None:
+        if self._stopped:
+            raise Closed("the manager is closed")
+        # A task, so that it can be ended although it is somebody else who waits for it.
+        self._fetching = fetching = asyncio.ensure_future(self._origin.fetch(held, tag))
+        try:
+            return await fetching
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if self._stopped and current is not None and not current.cancelling():
+                raise Closed("the manager was closed meanwhile") from None
+            raise
+        finally:
+            self._fetching = None
+
     def _ended(self, error: FlagentError | None) -> None:
         self.last_error = error
         self.tried_at = time.monotonic()
@@ -77,13 +103,16 @@ class Refresher:
 
     async def _fetch(self, force: bool) -> None:
         held, tag = self._replica.ruleset, None if force else self._replica.entity_tag
-        fetched = await self._origin.fetch(held, tag)
+        # What comes slowly is true of the moment at which it was asked for, or a later one, and nobody knows which.
+        asked_at = self._replica.now()
+        fetched = await self._fetched(held, tag)
         if fetched is None:
-            self._replica.confirm(Source.POLL)
+            self._replica.confirm(Source.POLL, age=self._replica.now() - asked_at)
             _log.debug("the snapshot is current: %s", tag)
             return
         snapshot = fetched.ruleset.snapshot
-        if self._replica.replace(fetched.ruleset, fetched.tag, age=fetched.age):
+        age = fetched.age + self._replica.now() - asked_at
+        if self._replica.replace(fetched.ruleset, fetched.tag, age=age):
             _log.debug("snapshot %s with %d flags", snapshot.cursor, len(snapshot.flags))
         # Held meanwhile, from the stream: then the snapshot is merely late.
         elif held is not None and snapshot.epoch == held.snapshot.epoch and snapshot.revision < held.snapshot.revision:

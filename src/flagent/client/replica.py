@@ -89,9 +89,13 @@ class Replica:
         confirmed_at = self.confirmed_at
         return None if self.ruleset is None or confirmed_at is None else max(0.0, self._clock() - confirmed_at)
 
-    def confirm(self, source: Source | None = None) -> None:
-        """Note that the flags are current, and who says so."""
-        self.confirmed_at = self._clock()
+    def now(self) -> float:
+        """Return the time on the clock."""
+        return self._clock()
+
+    def confirm(self, source: Source | None = None, *, age: float = 0.0) -> None:
+        """Note that the flags were current `age` seconds ago, and who says so."""
+        self.confirmed_at = self._latest(self._clock() - age)
         if source is not None and self.ruleset is not None:
             self.source = source
 
@@ -106,16 +110,18 @@ class Replica:
         Returns:
             Whether it is held now.
         """
-        held, snapshot = self.ruleset, ruleset.snapshot
+        held, snapshot, confirmed_at = self.ruleset, ruleset.snapshot, self._clock() - age
         if held is not None and _is_older(snapshot, held.snapshot):
             return False
-        if held is not None and held.snapshot.epoch != snapshot.epoch:
+        if held is not None and held.snapshot.epoch == snapshot.epoch:
+            confirmed_at = self._latest(confirmed_at)
+        elif held is not None:
             _log.warning("the server's log is another one now: %s after %s", snapshot.cursor, held.snapshot.cursor)
         self.ruleset = ruleset
         self._entity_tag, self._tagged = entity_tag, snapshot.cursor
         self._partial, self._replaced = False, True
         self.source = Source.BOOTSTRAP if held is None else Source.POLL
-        self.confirmed_at = self._clock() - age
+        self.confirmed_at = confirmed_at
         if self.updated is not None:
             self.updated(held, ruleset, None)
         return True
@@ -151,9 +157,8 @@ class Replica:
             raise
         self._partial = self._partial or partial
         self.source = Source.STREAM
-        self.confirm()
         if self.updated is not None:
-            self.updated(held, self.ruleset, _keys_of(update, held.snapshot))
+            self.updated(held, self.ruleset, held.snapshot.keys_in(update))
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Compare with what the server says it has.
@@ -171,18 +176,9 @@ class Replica:
         self.divergences += 1
         raise Diverged(f"{checkpoint.cursor}: what is held has another digest than what the server has")
 
-
-def _keys_of(update: Change | Delta, before: Snapshot) -> set[str]:
-    """Return the keys under which a flag may be another one after the update."""
-    flags = update.flags if isinstance(update, Delta) else () if update.flag is None else (update.flag,)
-    keys = {flag.key for flag in flags}
-    # A flag that was renamed has left the key that it had.
-    keys.update(key for flag in flags if (key := before.keys.get(flag.id)) is not None)
-    if isinstance(update, Delta):
-        keys.update(ref.key for ref in update.deleted)
-    else:
-        keys.add(update.flag_key)
-    return keys
+    def _latest(self, at: float) -> float:
+        # An answer that came late says nothing against what was said since it was asked for.
+        return at if self.confirmed_at is None else max(self.confirmed_at, at)
 
 
 def _is_older(snapshot: Snapshot, held: Snapshot) -> bool:

@@ -171,7 +171,9 @@ class Session:
         """End everything; nothing can be begun any more."""
         self.end()
         self._pulse.beat()
-        await self.unfollow()
+        # All at once: without its stream the poller would begin one more download before it is ended, too.
+        self.plan, self._follower = replace(self.plan, subscription=None), None
+        await self._refresher.stop()
         await self._rest()
 
     async def _rest(self) -> None:

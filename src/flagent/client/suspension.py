@@ -23,6 +23,11 @@ def elapsed() -> float:
     return time.monotonic()
 
 
+def awake() -> float:
+    """Return seconds that never go back, and do not go on while the machine sleeps."""
+    return time.monotonic()
+
+
 class SleepWatch:
     """Tells when the machine has been asleep.
 
@@ -37,7 +42,7 @@ class SleepWatch:
         woke: Callable[[float], Awaitable[None]],
         *,
         clock: Callable[[], float] = elapsed,
-        awake: Callable[[], float] = time.monotonic,
+        awake: Callable[[], float] = awake,
     ) -> None:
         self._woke = woke
         self._clock = clock

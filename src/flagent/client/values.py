@@ -13,13 +13,11 @@ _T = TypeVar("_T")
 _Context = Mapping[str, Any] | None
 
 
-class Evaluating(Protocol):
+class Deciding(Protocol):
     """Anything that evaluates flags at once."""
 
-    def evaluate(
-        self, flag_key: str, entity_id: str, entity_context: _Context = None, *, debug: bool = False
-    ) -> EvalResult:
-        """Return what a flag is for an entity."""
+    def _decided(self, flag_key: str, entity_id: str, entity_context: _Context = None) -> EvalResult:
+        """Return what a flag is for an entity; the result need not name the entity."""
 
 
 class TypedValues:
@@ -37,7 +35,7 @@ class TypedValues:
         self, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: _T
     ) -> bool | _T: ...
     def bool_value(
-        self: Evaluating, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: Any = False
+        self: Deciding, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: Any = False
     ) -> Any:
         """Return the boolean that the entity's variant stands for.
 
@@ -49,14 +47,14 @@ class TypedValues:
             entity_context: properties that constraints look at; None for none.
             default: the answer when there is no boolean.
         """
-        return _or(bool_of(self.evaluate(flag_key, entity_id, entity_context)), default)
+        return _or(bool_of(self._decided(flag_key, entity_id, entity_context)), default)
 
     @overload
     def str_value(self, flag_key: str, entity_id: str, entity_context: _Context = None) -> str: ...
     @overload
     def str_value(self, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: _T) -> str | _T: ...
     def str_value(
-        self: Evaluating, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: Any = ""
+        self: Deciding, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: Any = ""
     ) -> Any:
         """Return the text that the entity's variant stands for: `value` of the attachment, or the variant's key.
 
@@ -66,14 +64,14 @@ class TypedValues:
             entity_context: properties that constraints look at; None for none.
             default: the answer when there is no variant, or its `value` is no text.
         """
-        return _or(str_of(self.evaluate(flag_key, entity_id, entity_context)), default)
+        return _or(str_of(self._decided(flag_key, entity_id, entity_context)), default)
 
     @overload
     def int_value(self, flag_key: str, entity_id: str, entity_context: _Context = None) -> int: ...
     @overload
     def int_value(self, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: _T) -> int | _T: ...
     def int_value(
-        self: Evaluating, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: Any = 0
+        self: Deciding, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: Any = 0
     ) -> Any:
         """Return the integer that the entity's variant stands for; 3.0 is one, 3.5 is none.
 
@@ -83,7 +81,7 @@ class TypedValues:
             entity_context: properties that constraints look at; None for none.
             default: the answer when there is no integer.
         """
-        return _or(int_of(self.evaluate(flag_key, entity_id, entity_context)), default)
+        return _or(int_of(self._decided(flag_key, entity_id, entity_context)), default)
 
     @overload
     def float_value(self, flag_key: str, entity_id: str, entity_context: _Context = None) -> float: ...
@@ -92,7 +90,7 @@ class TypedValues:
         self, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: _T
     ) -> float | _T: ...
     def float_value(
-        self: Evaluating, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: Any = 0.0
+        self: Deciding, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: Any = 0.0
     ) -> Any:
         """Return the number that the entity's variant stands for.
 
@@ -102,10 +100,10 @@ class TypedValues:
             entity_context: properties that constraints look at; None for none.
             default: the answer when there is no number that a float can hold.
         """
-        return _or(float_of(self.evaluate(flag_key, entity_id, entity_context)), default)
+        return _or(float_of(self._decided(flag_key, entity_id, entity_context)), default)
 
     def json_value(
-        self: Evaluating, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: Any = None
+        self: Deciding, flag_key: str, entity_id: str, entity_context: _Context = None, *, default: Any = None
     ) -> Any:
         """Return the JSON that the entity's variant stands for: `value` of the attachment, or all of it.
 
@@ -117,7 +115,7 @@ class TypedValues:
             entity_context: properties that constraints look at; None for none.
             default: the answer when there is no variant, or it has no attachment.
         """
-        return deepcopy(_or(json_of(self.evaluate(flag_key, entity_id, entity_context)), default))
+        return deepcopy(_or(json_of(self._decided(flag_key, entity_id, entity_context)), default))
 
 
 def _or(value: Any, default: Any) -> Any:

@@ -77,6 +77,36 @@ def _proportional(segment: Segment, bucket: int) -> Placement:
     return _END
 
 
+def placements(segment: Segment, rollout: str) -> tuple[tuple[int, Placement], ...]:
+    """Return what `place` gives for all buckets: the last one of each run of equal placements, and the placement."""
+    shares = segment.distributions
+    if len(shares) == 1 and segment.rollout_percent >= 100 and (rollout != PROPORTIONAL or shares[0].percent >= 100):
+        # Most segments are like this.
+        return ((BUCKETS, Placement(shares[0].variant_id, final=True)),)
+    runs: list[tuple[int, Placement]] = []
+    first = 1
+    for last in sorted({cut for cut in _cuts(segment, rollout) if 0 < cut < BUCKETS} | {BUCKETS}):
+        placement = place(segment, rollout, first)
+        if runs and runs[-1][1] == placement:
+            runs.pop()
+        runs.append((last, placement))
+        first = last + 1
+    return tuple(runs)
+
+
+def _cuts(segment: Segment, rollout: str) -> Iterator[int]:
+    """Yield each bucket after which `place` may give something else."""
+    upper = 0
+    for share in in_order(segment, rollout):
+        size = share.percent * _PER_PERCENT
+        if rollout == PROPORTIONAL:
+            yield upper + -(-segment.rollout_percent * size // 100)
+        upper += size
+        yield upper
+    if rollout != PROPORTIONAL:
+        yield segment.rollout_percent * _PER_PERCENT
+
+
 def in_order(segment: Segment, rollout: str) -> tuple[Distribution, ...]:
     """Return the distributions in the order in which they get their buckets."""
     if rollout == PROPORTIONAL:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import Diverged
+from .layers import Layered
 from .model import Flag, wire_name
 
 _MASK = 2**64 - 1
@@ -114,7 +115,12 @@ class Delta(Struct, frozen=True):
 
 def flag_hash(flag: Flag) -> int:
     """Return 64 bits that stand for the flag's key and full content."""
-    return int.from_bytes(blake2b(_encode(flag), digest_size=8, person=b"flagent").digest(), "big")
+    return text_hash(_encode(flag))
+
+
+def text_hash(text: bytes | msgspec.Raw) -> int:
+    """Return the `flag_hash` of the flag that is encoded to exactly this text."""
+    return int.from_bytes(blake2b(text, digest_size=8, person=b"flagent").digest(), "big")
 
 
 def digest_text(digest: int) -> str:
@@ -164,34 +170,49 @@ class Snapshot(Struct, frozen=True):
         Raises:
             Diverged: with `verify`, when the result's digest is not the one that the update announces.
         """
+        puts, gone = _parts(update)
         if isinstance(update, Delta):
-            revision, puts, gone, digest = update.cursor.revision, update.flags, update.deleted, update.digest
+            revision, digest = update.cursor.revision, update.digest
         else:
             revision, digest = update.revision, update.digest
-            puts = () if update.flag is None else (update.flag,)
-            gone = (FlagRef(update.flag_id, update.flag_key),) if update.flag is None else ()
         following = self._with(revision, puts, gone)
         if verify and digest is not None and digest != following.digest:
             found, announced = digest_text(following.digest), digest_text(digest)
             raise Diverged(f"revision {revision}: digest is {found}, not {announced} as announced")
         return following
 
-    def _with(self, revision: int, puts: Collection[Flag], gone: Iterable[FlagRef]) -> Snapshot:
-        flags, digest = dict(self.flags), self.digest
-        # Everything that moves leaves first, so that flags may exchange their keys in one delta.
-        leaving = {ref.id for ref in gone}.union(flag.id for flag in puts)
-        for flag_id in leaving:
-            old = self.by_id(flag_id)
-            if old is not None:
-                digest -= flag_hash(old)
-                del flags[old.key]
-        for flag in puts:
-            if flag.key in flags:
-                raise Diverged(f"revision {revision}: flag key {flag.key!r} is taken by flag {flags[flag.key].id}")
-            flags[flag.key] = flag
-            digest += flag_hash(flag)
+    def keys_in(self, update: Change | Delta) -> set[str]:
+        """Return the keys under which a flag may be another one after the update."""
+        puts, gone = _parts(update)
+        keys = {flag.key for flag in puts}.union(ref.key for ref in gone)
+        # A flag that was renamed has left the key that it had.
+        ids = [flag.id for flag in puts] + [ref.id for ref in gone]
+        return keys.union(key for key in map(self.keys.get, ids) if key is not None)
+
+    def _with(self, revision: int, puts: Collection[Flag], gone: Collection[FlagRef]) -> Snapshot:
         arriving = {flag.id: flag.key for flag in puts}
+        # Everything that moves leaves first, so that flags may exchange their keys in one delta.
+        leaving = [
+            old for flag_id in {ref.id for ref in gone} | arriving.keys() if (old := self.by_id(flag_id)) is not None
+        ]
+        free = {old.key for old in leaving}
+        flags: dict[str, Flag] = {}
+        for flag in puts:
+            there = flags.get(flag.key) or (None if flag.key in free else self.flags.get(flag.key))
+            if there is not None:
+                raise Diverged(f"revision {revision}: flag key {flag.key!r} is taken by flag {there.id}")
+            flags[flag.key] = flag
         keys = self.keys
-        if any(keys.get(flag_id) != arriving.get(flag_id) for flag_id in leaving):
-            keys = {flag_id: key for flag_id, key in keys.items() if flag_id not in leaving} | arriving
-        return Snapshot(self.epoch, revision, flags, keys, digest & _MASK)
+        if any(arriving.get(old.id) != old.key for old in leaving) or len(arriving) > len(leaving):
+            keys = Layered.of(keys).altered(arriving, [old.id for old in leaving])
+        digest = self.digest + sum(map(flag_hash, puts)) - sum(map(flag_hash, leaving))
+        return Snapshot(self.epoch, revision, Layered.of(self.flags).altered(flags, free), keys, digest & _MASK)
+
+
+def _parts(update: Change | Delta) -> tuple[tuple[Flag, ...], tuple[FlagRef, ...]]:
+    """Return what an update puts in, and what it takes out."""
+    if isinstance(update, Delta):
+        return update.flags, update.deleted
+    if update.flag is None:
+        return (), (FlagRef(update.flag_id, update.flag_key),)
+    return (update.flag,), ()

@@ -14,6 +14,7 @@ The rules, in the order in which they apply:
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ import re2
 from .model import Constraint
 
 Predicate = Callable[[Mapping[str, Any]], bool]
-_Test = Callable[[Any], bool]
+Test = Callable[[Any], bool]
 
 #: Decimal numbers as every client reads them; not Python's `1_000`, `٣` or `inf`.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?Infinity|[+-]?NaN")
@@ -52,17 +53,19 @@ def text(value: object) -> str | None:
     their shortest exact form (`1.5`, `1e+21`). Values that JSON doesn't know, such as a `UUID`, have
     the text that `str` gives.
     """
+    exactly = _TEXTS.get(type(value))
+    if exactly is not None:
+        return exactly(value)
     if isinstance(value, str):
         return str.__str__(value)
     if value is None or isinstance(value, (list, tuple, AbstractSet, Mapping)):
         return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, float):
         return _float_text(float(value))
+    if isinstance(value, int):
+        return _int_text(value)
     try:
-        # An integer of more digits than Python is willing to write has no text.
-        return int.__repr__(value) if isinstance(value, int) else str(value)
+        return str(value)
     except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything; such a value simply has no text
         return None
 
@@ -75,21 +78,59 @@ def _float_text(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < _EXPONENT_FROM else repr(value)
 
 
+def _int_text(value: int) -> str | None:
+    try:
+        return int.__repr__(value)
+    except ValueError:  # more digits than Python is willing to write
+        return None
+
+
+#: How to write values whose type is exactly this one.
+_TEXTS: dict[type, Callable[[Any], str | None]] = {
+    str: str,
+    bool: {False: "false", True: "true"}.__getitem__,
+    int: _int_text,
+    float: _float_text,
+}
+
+
+def number_of(value: object) -> float | None:
+    """Return the number that a context value is, or that its text spells, or None; of integers the float next to it."""
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+    whole = text(value)
+    return None if whole is None else number(whole)
+
+
 def number(value: str) -> float | None:
     """Return the number that a text spells, or None."""
     trimmed = value.strip(_BLANKS)
     return float(trimmed) if _NUMBER.fullmatch(trimmed) else None
 
 
-def compile_pattern(pattern: str) -> Pattern | None:
-    """Return the compiled RE2 pattern, or None when RE2 refuses it."""
+def compile_search(pattern: str) -> Callable[[str], bool] | None:
+    """Return what tells whether an RE2 pattern matches anywhere in a text, or None when RE2 refuses it."""
     options = re2.Options()
     options.log_errors = False  # otherwise RE2 writes to stderr by itself
     try:
         compiled: Pattern = re2.compile(pattern, options)
     except (re2.error, UnicodeError):
         return None
-    return compiled
+
+    def search(whole: str) -> bool:
+        if len(whole) > MAX_MATCHED:
+            return False
+        try:
+            return compiled.search(whole) is not None
+        except UnicodeError:  # lone surrogates: RE2 reads UTF-8, which has none
+            return compiled.search(whole.encode("utf-8", "replace").decode()) is not None
+
+    return search
 
 
 def items(value: str) -> frozenset[str]:
@@ -99,7 +140,7 @@ def items(value: str) -> frozenset[str]:
 
 def compile_constraint(constraint: Constraint) -> Predicate:
     """Return the predicate on a context that this constraint states."""
-    name, test = constraint.property, _test(constraint)
+    name, test = constraint.property, compile_test(constraint)
 
     def holds(context: Mapping[str, Any]) -> bool:
         value = context.get(name)
@@ -108,7 +149,8 @@ def compile_constraint(constraint: Constraint) -> Predicate:
     return holds
 
 
-def _test(constraint: Constraint) -> _Test:
+def compile_test(constraint: Constraint) -> Test:
+    """Return what the constraint says of a value that is there and not None."""
     operators = _NEGATIVE.get(constraint.operator)
     if operators is not None:
         positive = _POSITIVE[operators](constraint.value)
@@ -121,16 +163,16 @@ def _never(_value: object) -> bool:
     return False
 
 
-def _equal(expected: str) -> _Test:
+def _equal(expected: str) -> Test:
     return lambda value: text(value) == expected
 
 
-def _among(value: str) -> _Test:
+def _among(value: str) -> Test:
     members = items(value)
     return lambda value: text(value) in members
 
 
-def _containing(part: str) -> _Test:
+def _containing(part: str) -> Test:
     def contains(value: object) -> bool:
         if isinstance(value, (list, tuple, AbstractSet)):
             return any(contains(element) for element in value if not isinstance(element, (list, tuple, AbstractSet)))
@@ -140,32 +182,26 @@ def _containing(part: str) -> _Test:
     return contains
 
 
-def _matching(pattern: str) -> _Test:
-    compiled = compile_pattern(pattern)
-    if compiled is None:
+def _matching(pattern: str) -> Test:
+    search = compile_search(pattern)
+    if search is None:
         return _never
 
     def matches(value: object) -> bool:
         whole = text(value)
-        if whole is None or len(whole) > MAX_MATCHED:
-            return False
-        try:
-            return compiled.search(whole) is not None
-        except UnicodeError:  # lone surrogates: RE2 reads UTF-8, which has none
-            return compiled.search(whole.encode("utf-8", "replace").decode()) is not None
+        return whole is not None and search(whole)
 
     return matches
 
 
-def _comparing(compare: Callable[[float, float], bool]) -> Callable[[str], _Test]:
-    def compiled(value: str) -> _Test:
+def _comparing(compare: Callable[[float, float], bool]) -> Callable[[str], Test]:
+    def compiled(value: str) -> Test:
         limit = number(value)
         if limit is None:
             return _never
 
         def compares(value: object) -> bool:
-            whole = text(value)
-            given = None if whole is None else number(whole)
+            given = number_of(value)
             return given is not None and compare(given, limit)
 
         return compares
@@ -173,7 +209,7 @@ def _comparing(compare: Callable[[float, float], bool]) -> Callable[[str], _Test
     return compiled
 
 
-_POSITIVE: dict[str, Callable[[str], _Test]] = {
+_POSITIVE: dict[str, Callable[[str], Test]] = {
     "EQ": _equal,
     "IN": _among,
     "CONTAINS": _containing,

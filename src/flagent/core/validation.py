@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import InvalidFlag
-from .constraints import compile_pattern
+from .constraints import compile_search
 from .model import OPERATORS, PROPORTIONAL, THRESHOLD, Constraint, Distribution, Flag
 
 #: Longest key of a flag or variant, entity type and tag value, as in Flagent.
@@ -67,7 +67,7 @@ def check_constraint(constraint: Constraint) -> None:
     if constraint.operator in ("EREG", "NEREG"):
         if len(constraint.value) > MAX_PATTERN_LENGTH:
             raise InvalidFlag(f"value: a pattern of {len(constraint.value)} characters, more than {MAX_PATTERN_LENGTH}")
-        if compile_pattern(constraint.value) is None:
+        if compile_search(constraint.value) is None:
             raise InvalidFlag(f"value: {_shown(constraint.value)} is no regular expression of RE2")
 
 

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import State
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import asgi, leaving
+from . import asgi, leaving, questions, spending
 from .asgi import Refusal
 from .bodies import Bodies
 from .broadcast import Broadcaster
@@ -28,10 +28,12 @@ from .gate import Gate
 from .hub import Hub
 from .metrics import Metrics
 from .opening import Opening
+from .reports import Across, Report
 from .routes import ROUTES, entity_streams, evaluation, export, sockets, streams
 from .routes.answers import exception_handlers
 from .services import Services
 from .settings import Settings
+from .siblings import Siblings
 from .storage import Storage, open_storage
 from .storage.tail import follow
 from .stream import Kind
@@ -56,9 +58,10 @@ class App:
         services: what its routes work with, from `start` to `stop`; None otherwise.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, siblings: Siblings) -> None:
         self.settings = settings
         self.services: Services | None = None
+        self._siblings = siblings
         self._resources = AsyncExitStack()
         self._hot: dict[str, ASGIApp] = {}
         self._entry = cross_origin(self._answer, settings)
@@ -155,17 +158,22 @@ class App:
             _own(stack, _follow(storage, hub), "tail of the log")
             _own(stack, _forever(broadcaster.run), "broadcaster")
             _own(stack, _forever(gate.watch), "keys")
-            metrics = _observed(hub, broadcaster)
+            siblings = self._siblings
+            metrics = _observed(hub, broadcaster, siblings.carried)
             opening = Opening(hub, storage, broadcaster, settings, metrics.accepts)
             self._hot = _hot_routes(hub, opening, gate, settings, metrics)
-            self.services = Services(settings, storage, hub, Editor(storage, hub), broadcaster, gate, metrics)
-            self.state.services = self.services
+            editor = Editor(storage, hub)
+            services = Services(settings, storage, hub, editor, broadcaster, gate, metrics, siblings)
+            self.services = self.state.services = services
+            _join(services)
+            stack.push_async_callback(siblings.close)
             self._resources = stack.pop_all()
 
     async def drain(self, hurried: Callable[[], bool]) -> None:
         """End all streams with a goodbye, over the drain window or, once `hurried` says so, at once."""
         if self.services is not None:
-            await leaving.drain(self.services.broadcaster, window=self.settings.drain_window, hurried=hurried)
+            broadcaster, settings = self.services.broadcaster, self.settings
+            await leaving.drain(broadcaster, window=settings.drain_window, hurried=hurried, workers=settings.workers)
 
     async def stop(self) -> None:
         """Let go of everything that `start` took."""
@@ -183,20 +191,27 @@ class App:
             await self.stop()
 
 
-def create_app(settings: Settings) -> App:
-    """Return the application, not started; it also starts and stops by ASGI's lifespan events."""
-    return App(settings)
+def create_app(settings: Settings, siblings: Siblings | None = None) -> App:
+    """Return the application, not started; it also starts and stops by ASGI's lifespan events.
+
+    Args:
+        settings: how it runs.
+        siblings: the other workers of the same server, for one that has several.
+    """
+    return App(settings, Siblings() if siblings is None else siblings)
 
 
-def _observed(hub: Hub, broadcaster: Broadcaster) -> Metrics:
-    metrics = Metrics()
+def _observed(hub: Hub, broadcaster: Broadcaster, carried: Report) -> Metrics:
+    metrics = Metrics(carried)
     broadcaster.delivered = metrics.delivery.observe
-    metrics.gauges("streams", "Open streams.", "kind", {kind.value: partial(broadcaster.count, kind) for kind in Kind})
+    counts = {kind.value: partial(broadcaster.count, kind) for kind in Kind}
+    metrics.gauges("streams", "Open streams.", "kind", counts, Across.SUM)
     metrics.gauge("streams_bytes", "Bytes written to streams.", lambda: broadcaster.written)
     metrics.gauge("streams_stalled", "Streams ended because their reader took nothing.", lambda: broadcaster.stalled)
     metrics.gauge("streams_failed", "Streams ended because they could not be served.", lambda: broadcaster.failed)
-    metrics.gauge("revision", "Revision of the newest change.", lambda: hub.cursor.revision)
-    metrics.gauge("flags", "Flags that are not deleted.", lambda: len(hub.snapshot.flags))
+    metrics.gauge("revision", "Revision of the newest change.", lambda: hub.cursor.revision, Across.SAME)
+    metrics.gauge("flags", "Flags that are not deleted.", lambda: len(hub.snapshot.flags), Across.SAME)
+    metrics.gauge("workers", "Processes of this server that answer.", lambda: 1, Across.SUM)
     metrics.gauge("divergences", "Changes whose digest was wrong; anything but 0 is a bug.", lambda: hub.divergences)
     return metrics
 
@@ -209,7 +224,7 @@ def _hot_routes(hub: Hub, opening: Opening, gate: Gate, settings: Settings, metr
     socket = sockets.SocketRoute(hub, opening, watching, evaluations, gate, settings)
     metrics.gauge("bodies_made", "Snapshots and net changes encoded or compressed.", lambda: bodies.made)
     metrics.gauge("streams_refused", "Streams refused because they came too early.", lambda: opening.admission.refused)
-    metrics.gauge("downloads", "Snapshots on their way.", lambda: len(downloads))
+    metrics.gauge("downloads", "Snapshots on their way.", lambda: len(downloads), Across.SUM)
     metrics.gauge("downloads_refused", "Snapshots refused because too many were.", lambda: downloads.refused)
     return {
         **dict.fromkeys(streams.PATHS, stream),
@@ -219,6 +234,21 @@ def _hot_routes(hub: Hub, opening: Opening, gate: Gate, settings: Settings, metr
         evaluation.PATH: evaluation.EvaluationRoute(evaluations, settings),
         evaluation.BATCH_PATH: evaluation.BatchRoute(evaluations, settings),
     }
+
+
+def _join(services: Services) -> None:
+    """Work together with the other workers of this server, if there are any."""
+    siblings, gate = services.siblings, services.gate
+    if siblings.alone:
+        return
+    services.storage.committed = siblings.wake
+    services.editor.delivered = partial(questions.served, services)
+    gate.passed = spending.Spending(siblings.send).add
+    siblings.listen(
+        woken=services.storage.wake.set,
+        told=lambda message: gate.spend(spending.decode(message)),
+        answer=partial(questions.answered, services),
+    )
 
 
 async def _answered(route: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -62,9 +62,14 @@ def now_ms() -> int:
 
 
 class Editor:
-    """Applies edits one after the other."""
+    """Applies edits one after the other.
+
+    Attributes:
+        delivered: awaited with the revision before an edit is acknowledged, when this process serves it.
+    """
 
     def __init__(self, storage: Storage, hub: Hub, clock: Callable[[], int] = now_ms) -> None:
+        self.delivered: Callable[[int], Awaitable[None]] = _nowhere
         self._storage = storage
         self._hub = hub
         self._clock = clock
@@ -99,9 +104,10 @@ class Editor:
             except Overtaken:
                 flags, revision = await self._apply_alone(wanted)
             await self._delivered(revision)
-            return flags
         finally:
             self._turn.release()
+        await self.delivered(revision)
+        return flags
 
     async def _apply_alone(self, wanted: _Wanted) -> tuple[tuple[Flag, ...], int]:
         async with self._storage.turn() as turn:
@@ -143,6 +149,10 @@ class Editor:
         except TimeoutError:
             # Committed all the same: to say otherwise would be wrong, and the tail catches up by itself.
             _log.warning("revision %d is committed, but was not delivered in %.0f s", revision, _DELIVERY_TIMEOUT)
+
+
+async def _nowhere(_revision: int) -> None:
+    """Wait for nobody else to serve an edit."""
 
 
 def check_keys(snapshot: Snapshot, edits: Sequence[Edit]) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 from starlette.types import Scope
@@ -22,6 +22,7 @@ from .keys import KeyKind, Keyring
 from .policy import rule_for
 from .rate import RateLimit
 from .settings import Settings
+from .spending import Caller
 from .storage import Storage
 
 _log = logging.getLogger("flagent.access")
@@ -63,11 +64,15 @@ class Gate:
         storage: has the keys.
         settings: `open_reads`, `insecure` and `rate_limit` count here.
         revoked: called with a test by key id, whenever some keys open nothing any more.
+
+    Attributes:
+        passed: called with who makes a request that counts for their rate, if there is a limit.
     """
 
     def __init__(
         self, storage: Storage, settings: Settings, *, revoked: Callable[[Callable[[int], bool]], None]
     ) -> None:
+        self.passed: Callable[[Caller], None] = _unobserved
         self._storage = storage
         self._settings = settings
         self._revoked = revoked
@@ -149,17 +154,29 @@ class Gate:
             Refusal: 429, too often.
         """
         client = scope.get("client")
-        caller = access.key_id if access.key_id is not None else (client[0] if client else None)
+        caller: Caller = access.key_id if access.key_id is not None else (client[0] if client else None)
         wait = self._rate.wait(caller, time.monotonic())
         if wait:
             seconds = math.ceil(wait)
             raise Refusal(429, f"too many requests, try again in {seconds} s", (b"retry-after", b"%d" % seconds))
+        if self._settings.rate_limit:
+            self.passed(caller)
+
+    def spend(self, spent: Iterable[tuple[Caller, int]]) -> None:
+        """Count requests that other workers of this server have let pass."""
+        now = time.monotonic()
+        for caller, count in spent:
+            self._rate.spend(caller, count, now)
 
     async def _note_use(self) -> None:
         now = time.monotonic()
         if self._used and now - self._noted_at >= _NOTE_INTERVAL:
             used, self._used, self._noted_at = self._used, {}, now
             await self._storage.touch_keys(used)
+
+
+def _unobserved(_caller: Caller) -> None:
+    """Be told of a request that counts here only."""
 
 
 def secret_of(headers: list[tuple[bytes, bytes]]) -> str | None:

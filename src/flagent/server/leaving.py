@@ -22,19 +22,20 @@ _RETURN = 1.0
 _TICK = 0.1
 
 
-async def drain(broadcaster: Broadcaster, *, window: float, hurried: Callable[[], bool]) -> None:
+async def drain(broadcaster: Broadcaster, *, window: float, hurried: Callable[[], bool], workers: int = 1) -> None:
     """Open no stream any more, and end all that are open.
 
     Args:
         broadcaster: has the streams.
         window: seconds that it may take; fewer streams take less.
         hurried: whether everything has to end now.
+        workers: how many do the same at this moment, and send their clients to the same servers.
     """
     broadcaster.draining = True
     loop = asyncio.get_running_loop()
     streams = list(broadcaster.streams)
     random.shuffle(streams)
-    spread = min(window, len(streams) / _RATE)
+    spread = min(window, len(streams) * workers / _RATE)
     began = loop.time()
     for position, stream in enumerate(streams, 1):
         turn = began + spread * position / len(streams)
@@ -43,6 +44,6 @@ async def drain(broadcaster: Broadcaster, *, window: float, hurried: Callable[[]
         if hurried():
             break
         broadcaster.end(stream, "drain", random.uniform(0.0, _RETURN))  # noqa: S311
-    wait = min(window, len(broadcaster) / _HURRIED_RATE)
+    wait = min(window, len(broadcaster) * workers / _HURRIED_RATE)
     async for stream in sliced(broadcaster.streams):
         broadcaster.end(stream, "drain", random.uniform(0.0, wait))  # noqa: S311

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+
+from .reports import Across, Family, Report, Sample, merged
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+_PREFIX = "flagent_"
 #: Seconds from an edit to its event on the last stream: from half a millisecond to "something is wrong".
 _DELIVERY_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 #: The parts of the API that requests are counted by; anything else is `other`.
@@ -15,9 +19,15 @@ _GROUPS = frozenset({"flags", "tags", "evaluation", "export", "import", "realtim
 
 
 class Metrics:
-    """The metrics of one server, in a registry of its own."""
+    """The metrics of one worker, in a registry of its own.
 
-    def __init__(self) -> None:
+    Args:
+        carried: what workers counted in whose place this one is.
+    """
+
+    def __init__(self, carried: Report | None = None) -> None:
+        self._carried = carried or {}
+        self._across: dict[str, Across] = {}
         self._registry = registry = CollectorRegistry()
         self.requests = Counter(
             "flagent_requests", "Answers by part of the API and status.", ["group", "status"], registry=registry
@@ -33,13 +43,22 @@ class Metrics:
             registry=registry,
         )
 
-    def gauge(self, name: str, documentation: str, value: Callable[[], float]) -> None:
+    def gauge(self, name: str, documentation: str, value: Callable[[], float], across: Across = Across.TOTAL) -> None:
         """Show a number that is looked up whenever someone asks."""
-        Gauge(f"flagent_{name}", documentation, registry=self._registry).set_function(value)
+        self._across[_PREFIX + name] = across
+        Gauge(_PREFIX + name, documentation, registry=self._registry).set_function(value)
 
-    def gauges(self, name: str, documentation: str, label: str, values: Mapping[str, Callable[[], float]]) -> None:
+    def gauges(
+        self,
+        name: str,
+        documentation: str,
+        label: str,
+        values: Mapping[str, Callable[[], float]],
+        across: Across = Across.TOTAL,
+    ) -> None:
         """Show numbers that are looked up whenever someone asks, one for each value of a label."""
-        gauge = Gauge(f"flagent_{name}", documentation, [label], registry=self._registry)
+        self._across[_PREFIX + name] = across
+        gauge = Gauge(_PREFIX + name, documentation, [label], registry=self._registry)
         for value, number in values.items():
             gauge.labels(value).set_function(number)
 
@@ -47,9 +66,43 @@ class Metrics:
         """Count an answer."""
         self.requests.labels(group_of(path), str(status)).inc()
 
+    def report(self) -> Report:
+        """Return all numbers of this worker, and of those in whose place it is."""
+        own = {
+            family.name: Family(
+                family.type,
+                family.documentation,
+                self._across.get(family.name, Across.TOTAL),
+                [Sample(each.name, tuple(each.labels.items()), each.value) for each in family.samples],
+            )
+            for family in self._registry.collect()
+        }
+        return merged(own, (self._carried,))
+
     def text(self) -> bytes:
-        """Return all metrics as Prometheus reads them."""
-        return generate_latest(self._registry)
+        """Return all numbers of this worker as Prometheus reads them."""
+        return text(self.report())
+
+
+def text(report: Report) -> bytes:
+    """Return a report as Prometheus reads it."""
+    return generate_latest(_Collected(report))
+
+
+class _Collected(CollectorRegistry):
+    """A report in the form that the library prints."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__()
+        self._report = report
+
+    def collect(self) -> Iterable[Metric]:
+        """Return each metric."""
+        for name, family in self._report.items():
+            metric = Metric(name, family.documentation, family.kind)
+            for sample in family.samples:
+                metric.add_sample(sample.name, dict(sample.labels), sample.value)
+            yield metric
 
 
 def group_of(path: str) -> str:

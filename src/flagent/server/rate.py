@@ -33,10 +33,21 @@ class RateLimit:
         """
         if not self._per_second:
             return 0.0
-        tokens, counted_at = self._buckets.pop(caller, (self._burst, now))
-        tokens = min(self._burst, tokens + (now - counted_at) * self._per_second)
+        tokens = self._tokens(caller, now)
         passes = tokens >= 1.0
-        self._buckets[caller] = (tokens - 1.0 if passes else tokens, now)
+        self._keep(caller, tokens - 1.0 if passes else tokens, now)
+        return 0.0 if passes else (1.0 - tokens) / self._per_second
+
+    def spend(self, caller: Hashable, count: int, now: float) -> None:
+        """Take requests into account that passed elsewhere; there may have been more than the limit allows."""
+        if self._per_second:
+            self._keep(caller, max(-self._burst, self._tokens(caller, now) - count), now)
+
+    def _tokens(self, caller: Hashable, now: float) -> float:
+        tokens, counted_at = self._buckets.pop(caller, (self._burst, now))
+        return min(self._burst, tokens + (now - counted_at) * self._per_second)
+
+    def _keep(self, caller: Hashable, tokens: float, now: float) -> None:
+        self._buckets[caller] = (tokens, now)
         if len(self._buckets) > _MAX_CALLERS:
             self._buckets.popitem(last=False)
-        return 0.0 if passes else (1.0 - tokens) / self._per_second

@@ -25,10 +25,11 @@ from ..errors import ConfigurationError
 from .app import App, create_app
 from .protocols import Connection, SocketConnection
 from .settings import Settings
+from .siblings import Siblings
 
 _log = logging.getLogger("flagent.server")
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: Seconds that requests in progress get when the server ends; streams need none of it.
 _GRACE = 5
 #: Seconds that requests get to notice that their connection was cut.
@@ -44,27 +45,52 @@ _PING = 20.0
 _GC_THRESHOLDS = (50_000, 20, 50)
 
 
-def serve(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> None:
+def serve(
+    settings: Settings,
+    *,
+    on_ready: Callable[[str], None] | None = None,
+    prepare: Callable[[], None] | None = None,
+) -> None:
     """Run a server until SIGTERM or SIGINT.
 
     Args:
         settings: how it runs.
         on_ready: called with the server's URL when it answers; with port 0 only this tells the port.
+        prepare: called first in every worker, if there are several: a function of a module, which sets up logging.
 
     Raises:
         ConfigurationError: the address or the database can't be used; the message names it.
         StorageUnavailable: the database does not answer.
+        ServerFailed: its workers can't be kept running.
     """
+    told = on_ready or _nobody
+    _allow_descriptors()
+    if settings.workers > 1:
+        from .workers import supervise
+
+        supervise(settings, on_ready=told, prepare=prepare or _nothing)
+        return
 
     def ready(url: str) -> None:
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
-        if on_ready is not None:
-            on_ready(url)
+        settle()
+        told(url)
 
-    _allow_descriptors()
     Server(settings, on_ready=ready).run()
+
+
+def settle() -> None:
+    """Let the collector leave alone what a process needs as long as it lives."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+
+
+def _nobody(_url: str) -> None:
+    """Be told where a server is that nobody waits for."""
+
+
+def _nothing() -> None:
+    """Prepare nothing."""
 
 
 def _allow_descriptors() -> None:
@@ -88,9 +114,18 @@ class Server(uvicorn.Server):
         app: the application that it serves.
     """
 
-    def __init__(self, settings: Settings, *, on_ready: Callable[[str], None]) -> None:
-        """Prepare a server; `on_ready` is called on its event loop, with its URL, when it answers."""
-        self.app: App = create_app(settings)
+    def __init__(
+        self, settings: Settings, *, on_ready: Callable[[str], None], siblings: Siblings | None = None
+    ) -> None:
+        """Prepare a server.
+
+        Args:
+            settings: how it runs.
+            on_ready: called on its event loop, with its URL, when it answers.
+            siblings: the other workers, for one of several; those leave signals to the process that started them.
+        """
+        self.app: App = create_app(settings, siblings)
+        self._obeys_signals = siblings is None
         self._settings = settings
         self._on_ready = on_ready
         self._hurried = False
@@ -147,11 +182,8 @@ class Server(uvicorn.Server):
             await self.app.start()
             stack.push_async_callback(self.app.stop)
             bound = (sockets or [])[0]
-            try:
-                # Not left to uvloop, which keeps the error to itself.
-                bound.listen(_BACKLOG)
-            except OSError as exc:
-                raise _address_error(self._settings.host, self._settings.port, exc) from exc
+            # Not left to uvloop, which keeps the error to itself.
+            listen(bound, self._settings)
             await super().startup(sockets)
             url = url_of(bound)
             _log.info("listening at %s", url)
@@ -177,10 +209,10 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """End by signals; only the main thread gets any."""
-        if threading.current_thread() is not threading.main_thread():
+        if not self._obeys_signals or threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        previous = {number: signal.signal(number, self.handle_exit) for number in SIGNALS}
         try:
             yield
         finally:
@@ -193,7 +225,7 @@ class Server(uvicorn.Server):
         self.stop(hurry=sig == signal.SIGINT or self._signals > 1)
         if self._signals > 1:
             self.force_exit = True
-            for number in _SIGNALS:
+            for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
 
 
@@ -217,6 +249,18 @@ def bind(host: str, port: int) -> socket.socket:
         bound.close()
         raise _address_error(host, port, exc) from exc
     return bound
+
+
+def listen(bound: socket.socket, settings: Settings) -> None:
+    """Let clients connect.
+
+    Raises:
+        ConfigurationError: another server was first.
+    """
+    try:
+        bound.listen(_BACKLOG)
+    except OSError as exc:
+        raise _address_error(settings.host, settings.port, exc) from exc
 
 
 def url_of(bound: socket.socket) -> str:

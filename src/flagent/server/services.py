@@ -10,6 +10,7 @@ from .gate import Gate
 from .hub import Hub
 from .metrics import Metrics
 from .settings import Settings
+from .siblings import Siblings
 from .storage import Storage
 
 
@@ -24,3 +25,4 @@ class Services:
     broadcaster: Broadcaster
     gate: Gate
     metrics: Metrics
+    siblings: Siblings

@@ -17,6 +17,7 @@ _PREFIX = "FLAGENT_"
 #: Smallest and largest value of each number.
 _LIMITS: dict[str, tuple[float, float]] = {
     "port": (0, 65535),
+    "workers": (1, 64),
     # Clients give a stream up after 2.5 heartbeats, and proxies cut silent ones after a minute or so.
     "heartbeat": (0.05, 300.0),
     "retry": (0.0, 300.0),
@@ -49,6 +50,7 @@ class Settings:
     Attributes:
         host: address to listen at; `0.0.0.0` is every IPv4 address of the machine.
         port: TCP port; 0 takes any that is free.
+        workers: processes that serve, each with an event loop of its own; limits count for all of them together.
         database_url: where flags are kept, `sqlite:///<path>`.
         node: what this server calls itself towards its clients; empty is the machine's name.
         heartbeat: silence after which a stream gets a sign of life.
@@ -83,6 +85,7 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 18000
+    workers: int = 1
     # Not shown: it may hold a password.
     database_url: str = field(default="sqlite:///flagent.db", repr=False)
     node: str = ""

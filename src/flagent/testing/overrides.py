@@ -16,7 +16,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from ..core.changes import Snapshot
-from ..core.evaluation import EvalResult, Ruleset
+from ..core.compiled import Decider
+from ..core.constraints import text
+from ..core.evaluation import Deciders, EvalResult, Ruleset, absent
 from ..core.given import flag_of
 from ..core.model import Flag
 
@@ -122,13 +124,17 @@ class OverriddenRuleset(Ruleset):
     __slots__ = ("base", "off", "unknown")
 
     def __init__(self, base: Ruleset, values: Mapping[str, Any], unknown: UnknownListener | None) -> None:
-        super().__init__(_overridden(base.snapshot, values), {})
+        snapshot = _overridden(base.snapshot, values)
+        super().__init__(snapshot, Deciders(snapshot.flags, self._decider_of_unknown))
         self.base = base
         below = base if isinstance(base, OverriddenRuleset) else None
         off = frozenset(key for key, value in values.items() if value is False)
         self.off: frozenset[str] = off if below is None else off | (below.off - values.keys())
         # A manager in memory says by itself what unknown flags are.
         self.unknown: UnknownListener | None = unknown if below is None else below.unknown
+
+        for key in self.off & snapshot.flags.keys():
+            self.deciders[key] = _false(self.deciders[key])
 
     def evaluate(
         self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None, *, debug: bool = False
@@ -139,10 +145,21 @@ class OverriddenRuleset(Ruleset):
             UnknownFlag: there is no such flag, and somebody is to be told.
         """
         result = super().evaluate(flag_key, entity_id, entity_context, debug=debug)
-        if self.unknown is not None and self.flag(result.flag_key) is None:
-            self.unknown(result.flag_key)
-        # The value is False also for those who would take another default.
-        return replace(result, variant_attachment={"value": False}) if flag_key in self.off else result
+        # Debug logs are not made by what decides otherwise.
+        return replace(result, variant_attachment=_FALSE) if debug and result.flag_key in self.off else result
+
+    def _decider_of_unknown(self, key: object) -> Decider:
+        if self.unknown is not None:
+            self.unknown(text(key) or "")
+        return absent(key)
+
+
+_FALSE = {"value": False}
+
+
+def _false(decide: Decider) -> Decider:
+    """Return what decides as before, but says that the value is False also to those who would take another default."""
+    return lambda entity_id, context: replace(decide(entity_id, context), variant_attachment=_FALSE)
 
 
 class UnknownListener:

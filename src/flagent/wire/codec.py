@@ -14,10 +14,10 @@ from .events import (
     event_of,
     message_of,
 )
+from .export import SnapshotReader, decode_snapshot
 from .views import (
     View,
     decode_delta,
-    decode_snapshot,
     encode_delta,
     encode_flag,
     encode_flags,
@@ -33,6 +33,7 @@ __all__ = [
     "Heartbeat",
     "Message",
     "Resync",
+    "SnapshotReader",
     "View",
     "change_of",
     "data_of",

@@ -1,15 +1,14 @@
 """Following a change log, without doing any I/O.
 
-A follower owns the socket, the clock and the sleeping. It asks the feed what to send, hands it
-what arrived, applies the updates that come back, and waits as long as the feed says:
+A follower owns the socket, the clock and the sleeping. It asks the feed what to send, hands it what arrived, applies
+the updates that come back, and waits as long as the feed says:
 
     request() → opened(status, …) → received(chunk, now)… → closed(now, error) → wait, and again
 
-The cursor moves with every update handed out and never back within an epoch. A duplicate is
-dropped; anything that doesn't follow the cursor is a gap, for which the feed asks for a snapshot
-(`NeedSnapshot`) and hands out nothing more until `restarted`. Nothing here raises because of what
-a server sends: `failure` says that this connection is of no use any more, after the updates that
-came before were handed out.
+The cursor moves with every update handed out and never back within an epoch. A duplicate is dropped; anything that
+doesn't follow the cursor is a gap, for which the feed asks for a snapshot (`NeedSnapshot`) and hands out nothing more
+until `restarted`. Nothing here raises because of what a server sends: `failure` says that this connection is of no use
+any more, after the updates that came before were handed out.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from .backoff import MAX_ASKED, SLOW_STATUSES, Backoff, is_hopeless
 from .events import PROTOCOL, Connected, Goodbye, Message, decode_event
 from .readers import EventReader, Reader, SnapshotReader, is_known
 from .updates import Checkpoint, NeedSnapshot, Update
+from .vouching import Vouching
 
 __all__ = ["Checkpoint", "Feed", "NeedSnapshot", "StreamRequest", "Update"]
 
@@ -106,22 +106,33 @@ class Feed:
         self._backoff = Backoff(base_delay=base_delay, max_delay=max_delay, stable_after=stable_after, random=random)
         self._parser = sse.Parser(max_event_bytes=max_event_bytes)
         self._goodbye: Goodbye | None = None
-        self._announced: Cursor | None = None
         self._opened_at: float | None = None
         self._seen_at = 0.0
         self._bad_payloads = 0
         self._awaiting_snapshot = False
+        self._vouching = Vouching(0.0)
         self._held: deque[sse.Event] = deque()
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the holder has what the server had when it greeted us; of a filtered holder nobody can tell."""
+        known = self.filtered or self._vouching.has_greeted(self.cursor)
+        return known and not self._awaiting_snapshot
+
+    @property
+    def current(self) -> bool:
+        """Whether it has caught up, and nothing is half read, or cut off by a failure or a goodbye."""
+        return self.caught_up and not self._parser.in_event and self.failure is None
+
+    @property
+    def vouched_at(self) -> float | None:
+        """The last moment for which this connection has said that the holder is current; None for none."""
+        return self._vouching.at
 
     @property
     def cursor(self) -> Cursor | None:
         """How far the holder is; None for nothing."""
         return self._reader.cursor
-
-    @property
-    def current(self) -> bool:
-        """Whether the stream is live, and all that was missed before it began was handed out."""
-        return self.live and (self._announced is None or is_known(self._announced, self.cursor))
 
     @property
     def duplicates(self) -> int:
@@ -163,6 +174,7 @@ class Feed:
         self._awaiting_snapshot = False
         self.live = False
         self._goodbye = self.failure = self._opened_at = self.protocol = None
+        self._vouching = Vouching(now)
         self._seen_at = now
         if status in SLOW_STATUSES:
             raise Refused(f"the stream was refused with HTTP {status}", status=status, retry_after=retry_after)
@@ -178,20 +190,26 @@ class Feed:
     def received(self, chunk: bytes, now: float) -> list[Update]:
         """Return the updates that `chunk` completes; afterwards look at `failure`."""
         signs = self._parser.signs_of_life
+        if not self._parser.in_event:
+            self._vouching.begins(now)
         try:
             self._held.extend(self._parser.feed(chunk))
         except DecodeError as exc:
             self._reject(exc)
         if self._parser.signs_of_life != signs:
             self._seen_at = now
-        return self._proceed()
+        updates = self._proceed()
+        if self._parser.in_event and self._parser.signs_of_life != signs:
+            # What is under way now began in this chunk.
+            self._vouching.begins(now)
+        return updates
 
     def restarted(self, cursor: Cursor, now: float) -> list[Update]:
         """Say that the holder now has the snapshot of `cursor`; return the updates that waited for it."""
         self._reader.cursor = cursor
+        # What the server had when it greeted us is in the snapshot, which may be of another log by now.
+        self._vouching.greeted_at = None
         self._awaiting_snapshot = False
-        # It has all that was announced, whatever it says itself: another epoch has other revisions.
-        self._announced = None
         self._bad_payloads = 0
         self._seen_at = max(self._seen_at, now)
         return self._proceed()
@@ -249,6 +267,7 @@ class Feed:
                 self._reject(exc)
             except StreamBroken as exc:
                 self.failure = exc
+            self._vouching.settle(self.cursor, current=self.current)
         return updates
 
     def _reject(self, error: DecodeError) -> None:
@@ -256,6 +275,7 @@ class Feed:
         self.failure = error
 
     def _take(self, message: Message) -> list[Update]:
+        self._vouching.hear(message)
         if isinstance(message, Connected):
             updates = self._take_connected(message)
         elif not self.live:
@@ -279,9 +299,6 @@ class Feed:
             )
         self.live = True
         self.protocol = message.protocol or 0
-        # With a filter the cursor need not get there, until a heartbeat says so.
-        missed = message.resume == "changes" and not self.filtered
-        self._announced = Cursor.parse(message.revision) if missed else None
         if message.heartbeat_ms is not None:
             self._heartbeat = _seconds(message.heartbeat_ms, _MIN_HEARTBEAT, _MAX_HEARTBEAT)
         quarantine = self._bad_payloads >= MAX_BAD_PAYLOADS

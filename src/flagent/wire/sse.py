@@ -88,6 +88,11 @@ class Parser:
         self._data: list[bytes] = []
         self._size = 0
 
+    @property
+    def in_event(self) -> bool:
+        """Whether an event, or a line, has begun and is not complete yet."""
+        return bool(self._partial or self._data or self._type)
+
     def feed(self, chunk: bytes) -> list[Event]:
         """Return the events that `chunk` completes.
 

@@ -13,13 +13,12 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from msgspec import Struct, ValidationError
+from msgspec import Struct
 
 from ..core.bucketing import sliced
 from ..core.changes import Cursor, Delta, FlagRef, Snapshot, digest_text
 from ..core.model import Flag
 from ..errors import DecodeError
-from . import dialect
 from .packing import pack
 
 _encode = msgspec.json.Encoder().encode
@@ -42,20 +41,6 @@ class View(StrEnum):
     FULL = "full"
 
 
-class Document(Struct, frozen=True):
-    """The export: a snapshot, or the part of it that a filter lets through."""
-
-    revision: str | None = None
-    digest: str | None = None
-    flags: tuple[Flag, ...] | None = None
-
-
-class _RawDocument(Struct, frozen=True):
-    revision: str | None = None
-    digest: str | None = None
-    flags: tuple[msgspec.Raw, ...] | None = None
-
-
 class DeltaDocument(Struct, frozen=True, rename={"origin": "from"}):
     """A net change; without `from` it is a whole snapshot."""
 
@@ -66,8 +51,6 @@ class DeltaDocument(Struct, frozen=True, rename={"origin": "from"}):
     deleted: tuple[FlagRef, ...] = ()
 
 
-_decode_document = msgspec.json.Decoder(Document).decode
-_decode_raw_document = msgspec.json.Decoder(_RawDocument).decode
 _decode_delta = msgspec.json.Decoder(DeltaDocument).decode
 
 
@@ -143,55 +126,6 @@ def _exported(flag: Flag) -> dict[str, Any]:
             distribution["segmentId"] = distribution["segmentID"]
             distribution["variantId"] = distribution["variantID"]
     return members
-
-
-def decode_snapshot(body: bytes) -> Snapshot:
-    """Return the snapshot that an export document holds: ours in either view, or a Flagent server's.
-
-    A document without a cursor, which is what Flagent's server sends, has the epoch `""` and the
-    revision 0.
-
-    Raises:
-        DecodeError: it is no such document, names a flag twice, or its digest is another one.
-    """
-    document = _document(checked_text(body))
-    if document.flags is None:
-        raise DecodeError("snapshot: `flags` is missing")
-    cursor = Cursor("", 0)
-    if document.revision is not None:
-        parsed = Cursor.parse(document.revision)
-        if parsed is None:
-            raise DecodeError(f"snapshot: `revision` {document.revision!r} is no cursor")
-        cursor = parsed
-    check_depth(document.flags)
-    snapshot = Snapshot.of(cursor.epoch, cursor.revision, document.flags)
-    if not len(snapshot.flags) == len(snapshot.keys) == len(document.flags):
-        raise DecodeError(f"snapshot {cursor}: two flags have the same key or id")
-    if document.digest is not None and document.digest != digest_text(snapshot.digest):
-        announced = f"{document.digest[:16]!r} as announced"
-        raise DecodeError(f"snapshot {cursor}: digest is {digest_text(snapshot.digest)}, not {announced}")
-    return snapshot
-
-
-def _document(body: bytes) -> Document:
-    try:
-        document = _decode_document(body)
-        # Only a Flagent server's has no revision; and what is optional was passed over if spelled its way.
-        return document if document.revision is not None else _document_in_dialect(body)
-    except ValidationError as strict:
-        # Spelled differently, perhaps; what it says is wrong is worth telling only in our own terms.
-        try:
-            return _document_in_dialect(body)
-        except (msgspec.DecodeError, RecursionError):
-            raise DecodeError(f"snapshot: {strict}") from strict
-    except (msgspec.DecodeError, RecursionError) as exc:
-        raise DecodeError(f"snapshot: {exc}") from exc
-
-
-def _document_in_dialect(body: bytes) -> Document:
-    raw = _decode_raw_document(body)
-    flags = None if raw.flags is None else tuple(map(dialect.read_flag, raw.flags))
-    return Document(raw.revision, raw.digest, flags)
 
 
 def encode_delta(delta: Delta, *, packed: bool = False) -> bytes:

@@ -2,76 +2,44 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from itertools import chain
+from operator import itemgetter
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ...core.edits import time_text
 from ...errors import NotFound
-from ..filters import Filter
-from ..stream import Stream
+from ..questions import Close, Question, Resync, WhoIsConnected, everyone
 from . import answers
 from .bodies import path_id
 from .writing import services
 
 _PATH = "/api/v1/realtime/connections"
-#: The first product of a `User-Agent`, RFC 9110, section 10.1.5.
-_PRODUCT = re.compile(r"([!#$%&'*+.^_`|~\w-]+)(?:/([!#$%&'*+.^_`|~\w-]+))?")
 
 
 async def list_connections(request: Request) -> Response:
     """Answer with all open streams, the oldest first."""
-    here = services(request).hub.cursor
-    return answers.json([_shown(stream, here.epoch, here.revision) for stream in services(request).broadcaster.streams])
+    found = chain.from_iterable(await everyone(services(request), WhoIsConnected()))
+    return answers.json(sorted(found, key=itemgetter("connectedAt")))
 
 
 async def resync(request: Request) -> Response:
     """Make one client load everything anew; one that can't be written to now is brought up to date anyway."""
-    services(request).broadcaster.restart(_stream(request), "asked for by an admin")
-    return answers.empty()
+    number = path_id(request, "connectionID")
+    return await _done(request, number, Resync(number, "asked for by an admin"))
 
 
 async def close(request: Request) -> Response:
     """End one stream with a goodbye; a client that is well-behaved comes back at once."""
-    services(request).broadcaster.end(_stream(request), "closed", 0.0)
-    return answers.empty()
-
-
-def _stream(request: Request) -> Stream:
     number = path_id(request, "connectionID")
-    stream = services(request).broadcaster.stream(number)
-    if stream is None:
+    return await _done(request, number, Close(number))
+
+
+async def _done(request: Request, number: int, question: Question) -> Response:
+    if not any(await everyone(services(request), question)):
         raise NotFound(f"connection {number} not found")
-    return stream
-
-
-def _shown(stream: Stream, epoch: str, revision: int) -> dict[str, Any]:
-    about, reader = stream.about, stream.reader
-    product = _PRODUCT.match(about.agent)
-    return {
-        "id": stream.number,
-        "kind": about.kind.value,
-        "clientID": about.client_id or None,
-        "userAgent": about.agent or None,
-        "sdk": product[1] if product else None,
-        "version": product[2] if product else None,
-        "address": about.address or None,
-        "keyID": about.key_id,
-        "connectedAt": time_text(about.opened_at),
-        "filters": _conditions(about.wanted),
-        "cursor": str(reader.cursor),
-        "behind": max(0, revision - reader.seen.revision) if reader.seen.epoch == epoch else None,
-        "bytesSent": stream.outlet.sent,
-        "stalled": stream.pending is not None,
-    }
-
-
-def _conditions(wanted: Filter) -> dict[str, list[Any]]:
-    found = {"flagKeys": wanted.keys, "flagIDs": wanted.ids, "tags": wanted.tags}
-    return {name: sorted(values) for name, values in found.items() if values is not None}
+    return answers.empty()
 
 
 routes = [

@@ -7,7 +7,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...version import __version__
-from ..metrics import CONTENT_TYPE
+from ..metrics import CONTENT_TYPE, text
+from ..questions import HowManyStreams, counted, everyone
 from . import answers
 from .writing import services
 
@@ -31,7 +32,7 @@ async def ready(request: Request) -> Response:
 
 async def metrics(request: Request) -> Response:
     """Answer with what was counted, for Prometheus."""
-    return Response(services(request).metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+    return Response(text(await counted(services(request))), headers={"Content-Type": CONTENT_TYPE})
 
 
 async def info(_request: Request) -> Response:
@@ -41,7 +42,7 @@ async def info(_request: Request) -> Response:
 
 async def stream_health(request: Request) -> Response:
     """Answer how many streams are open; the number is a text, as in Flagent."""
-    count = len(services(request).broadcaster)
+    count = sum(await everyone(services(request), HowManyStreams()))
     return answers.json({"status": "healthy", "activeConnections": str(count), "protocol": "SSE"})
 
 

@@ -14,6 +14,7 @@ from ...core.model import wire_name
 from ...errors import InvalidFlag, NotFound
 from ..editor import now_ms
 from ..keys import MAX_NAME_LENGTH, Key, KeyKind, digest_of, new_secret
+from ..questions import read_keys
 from . import answers
 from .bodies import decoded, path_id
 from .writing import services
@@ -48,8 +49,8 @@ async def create_key(request: Request) -> Response:
     parts = services(request)
     digest = digest_of(secret)
     key_id = await parts.storage.create_key(name=name, kind=kind, digest=digest, created_at=now, expires_at=expires_at)
-    # Valid at once, here; other processes learn of it within half a second.
-    await parts.gate.refresh()
+    # Valid at once, here; other servers learn of it within half a second.
+    await read_keys(parts)
     key = Key(key_id, name, kind, digest, now, expires_at)
     return answers.json(shown(key) | {"secret": secret}, {"Cache-Control": "no-store"})
 
@@ -59,7 +60,7 @@ async def revoke_key(request: Request) -> Response:
     key_id, parts = path_id(request, "keyID"), services(request)
     if not await parts.storage.revoke_key(key_id, at_ms=now_ms()):
         raise NotFound(f"key {key_id} not found")
-    await parts.gate.refresh()
+    await read_keys(parts)
     return answers.empty()
 
 

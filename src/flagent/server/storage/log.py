@@ -113,12 +113,14 @@ def load(connection: sa.Connection) -> Stored:
         .limit(MAX_TOMBSTONES)
     )
     tombstones = tuple((row.revision, FlagRef(row.flag_id, row.previous_key or row.flag_key)) for row in gone)[::-1]
+    oldest = connection.execute(_select_oldest).first()
+    begins_at = head.revision if oldest is None else oldest.revision - 1
     return Stored(
         snapshot=Snapshot.of(head.epoch, head.revision, flags),
         ids=Ids(**{kind: getattr(head, f"{kind}_id") for kind in Ids.__struct_fields__}),
         tombstones=tombstones,
-        # With fewer than the limit these are all there ever were.
-        tombstones_since=tombstones[0][0] - 1 if len(tombstones) == MAX_TOMBSTONES else 0,
+        # With fewer than the limit these are all that there were since the log begins, which may have been cut off.
+        tombstones_since=tombstones[0][0] - 1 if len(tombstones) == MAX_TOMBSTONES else begins_at,
     )
 
 
@@ -148,13 +150,16 @@ def changes_after(connection: sa.Connection, epoch: str, revision: int, limit: i
     """Return the changes of the log `epoch` that follow `revision`, at most `limit` of them.
 
     Raises:
-        Diverged: the database holds another log by now, or one that has lost its end: it was restored.
+        Diverged: the database holds another log by now, or one that has lost its end: it was restored. Or the log has
+            lost what follows `revision`: somebody wanted the space.
     """
     rows = connection.execute(_select_changes, {"after": revision, "page": limit}).all()
     # The transaction sees one state, so the head is that of the rows.
     head = connection.execute(_select_head).one()
     if head.epoch != epoch or head.revision < revision:
         raise Diverged(f"the log is at {head.epoch}:{head.revision}, not after {epoch}:{revision}")
+    if head.revision > revision and (not rows or rows[0].revision != revision + 1):
+        raise Diverged(f"the log of {epoch} does not reach back to {revision} any more")
     return [change_of(row) for row in rows]
 
 

@@ -56,10 +56,12 @@ class Storage:
 
     Attributes:
         wake: set when there may be new changes to read; the tail clears it before it looks.
+        committed: called after each commit of changes by this process, in any thread.
     """
 
     def __init__(self, database: Sqlite | Postgresql) -> None:
         self.wake = asyncio.Event()
+        self.committed: Callable[[], None] = lambda: None
         self._database = database
         self._writer = database.writer()
         self._reader = database.reader(_READERS + 1)
@@ -108,7 +110,8 @@ class Storage:
             Overtaken: another writer took the revision; nothing was written.
             StorageUnavailable: nothing was written.
         """
-        await self._write(partial(self._append, changes=changes, ids=ids))
+        async with self._alone:
+            await self._run(self._writing, partial(self._append_and_tell, changes, ids))
         self._written(changes)
 
     @asynccontextmanager
@@ -137,6 +140,7 @@ class Storage:
                 # Whatever was not committed is rolled back.
                 await self._run(self._writing, connection.close)
         if appended:
+            self.committed()
             self._written(appended)
 
     def _written(self, changes: Sequence[Change]) -> None:
@@ -249,6 +253,11 @@ class Storage:
         if self._closed:
             raise Closed("the storage was closed")
         return await asyncio.get_running_loop().run_in_executor(executor, partial(_mapped, call))
+
+    def _append_and_tell(self, changes: Sequence[Change], ids: Ids) -> None:
+        _in_transaction(self._writer, partial(self._append, changes=changes, ids=ids))
+        # Not from the event loop, which may have other things to do first.
+        self.committed()
 
     def _append(self, connection: sa.Connection, changes: Sequence[Change], ids: Ids) -> None:
         log.append(connection, self._epoch, changes, ids)

@@ -1,0 +1,249 @@
+"""Measure the fan-out: what one event costs a server for each of its subscribers, beside other servers.
+
+    .venv/bin/python benchmarks/fanout.py [--json] [--quick] [--max] [--clients N,N] [--events N] [--rounds N]
+
+An event is a flag that is switched by REST; subscribers get it as our own event, which carries the flag, or as the
+one that Flagent's clients read. The others send the same bytes: a program in C that does nothing but one write() for
+each client (floor.c, the floor of the run), nginx with nchan, and a program in Go (fanout.go). They take turns, round
+by round, each with a fresh process, for each number of subscribers. The subscribers are a program in C
+(subscribers.c), on as many loopback addresses as they need ports. Everybody has to get every event, once and in
+order.
+
+    cpu      microseconds of the server's CPU time for one event and one subscriber, without what the same edits cost
+             when nobody listens; `times the floor` is the ratio within the run
+    delay    from the moment before the request is sent to the moment when a subscriber has the event
+    memory   of the server's process, for each open stream
+    accepts  streams that were opened in a second, two hundred under way at any time
+
+Besides, of our server alone (`fanout_cases.py`): requests beside a fan-out, readers that do not read, streams of some
+flags only, and streams of entities. Whatever can't run here is left out, and the reason is told.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+import fanout_cases
+import rivals
+from api import Failed, check
+from building import Missing, c_program
+from output import arguments, progress, show, surroundings, table
+from processes import allow_files
+from rivals import COMPATIBLE, FULL, Running
+from subscribing import Subscribers, cpu_seconds, numbers, resident_kb
+
+_SIZES, _QUICK_SIZES = (1000, 5000, 10_000), (1000, 3000)
+_SPARE_FILES = 200
+#: More would have to be shared by several processes of subscribers.
+_MOST_CLIENTS = 60_000
+_WARM_UP = 3
+OURS, FLOOR = "flagent", "floor"
+Start = Callable[[], AbstractContextManager[Running]]
+
+
+def candidates(skipped: dict[str, str]) -> dict[str, dict[str, Start]]:
+    """Return how each server is started, by the view whose event it sends."""
+    found: dict[str, dict[str, Start]] = {}
+    for view, path in {"full": FULL, "compatible": COMPATIBLE}.items():
+        event = rivals.event_of(path)
+        found[view] = {OURS: partial(rivals.flagent, path)}
+        others = {FLOOR: rivals.floor, "nchan": rivals.nchan, "go": rivals.go}
+        for name, start in others.items():
+            if name != FLOOR and view != "full":
+                continue
+            try:
+                with start(event):
+                    found[view][name] = partial(start, event)
+            except Missing as exc:
+                skipped[name] = str(exc)
+                progress(f"without {name}: {exc}")
+    return found
+
+
+def cell(start: Start, clients: int, events: int) -> dict[str, float]:
+    """Return what one server does with so many subscribers."""
+    with start() as server:
+        made = 0
+
+        def requests(count: int) -> list[bytes]:
+            nonlocal made
+            made += count
+            return [server.event(number) for number in range(made - count + 1, made + 1)]
+
+        with Subscribers(server.port, 0, server.path) as nobody:
+            nobody.events(requests(_WARM_UP))
+            before = cpu_seconds(server.pid)
+            nobody.events(requests(events))
+            edits = (cpu_seconds(server.pid) - before) / events
+        first = made + 1
+        with Subscribers(server.port, clients, server.path) as crowd:
+            memory, before = resident_kb(server.pid), cpu_seconds(server.pid)
+            opened = crowd.connect()
+            opening, memory = cpu_seconds(server.pid) - before, resident_kb(server.pid) - memory
+            crowd.events(requests(_WARM_UP))
+            before = cpu_seconds(server.pid)
+            found = crowd.events(requests(events))
+            spent = (cpu_seconds(server.pid) - before) / events
+            seen = numbers(crowd.examine())
+    check(len(seen) == made - first + 1, "an event is missing in what the first subscriber got")
+    check(seen == list(range(seen[0], seen[0] + len(seen))), "events came in another order than they were made")
+    return {
+        "cpu_us": 1e6 * (spent - edits) / clients,
+        "with_edit_cpu_us": 1e6 * spent / clients,
+        "edit_cpu_us": 1e6 * edits,
+        "p50_ms": found["p50_ms"],
+        "p99_ms": found["p99_ms"],
+        "max_ms": found["max_ms"],
+        "memory_kb": memory / clients,
+        "accepts_per_s": clients / opened["seconds"],
+        "accept_cpu_us": 1e6 * opening / clients,
+        "client_cpu_us": 1e6 * found["client_cpu_s"] / (events * clients),
+    }
+
+
+def measured(
+    starts: dict[str, dict[str, Start]], clients: int, events: int, rounds: int, skipped: dict[str, str]
+) -> dict[str, Any]:
+    """Return the numbers of all servers, by view; they take turns, and who of the others fails is left out."""
+    found: dict[str, dict[str, list[dict[str, float]]]] = {
+        view: {name: [] for name in servers} for view, servers in starts.items()
+    }
+    for number in range(rounds):
+        for view, servers in starts.items():
+            for name, start in servers.items():
+                progress(f"{clients:,} subscribers, {view} view, round {number + 1} of {rounds}: {name}")
+                try:
+                    found[view][name].append(cell(start, clients, events))
+                except (Failed, Missing) as exc:
+                    if name == OURS:
+                        raise
+                    skipped[f"{name} with {clients:,} subscribers"] = str(exc)
+                    progress(f"without {name}: {exc}")
+    whole = {
+        view: {name: each for name, each in servers.items() if len(each) == rounds} for view, servers in found.items()
+    }
+    return {view: summary(servers) for view, servers in whole.items()}
+
+
+def summary(servers: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """Return the median of the rounds, the least CPU time, and its ratio to the floor's."""
+    result: dict[str, Any] = {}
+    for name, rounds in servers.items():
+        each = {mark: round(statistics.median(one[mark] for one in rounds), 3) for mark in rounds[0]}
+        each["cpu_least_us"] = round(min(one["cpu_us"] for one in rounds), 3)
+        if FLOOR in servers:
+            # The floor of the same round, since the machine is another one in each.
+            ratios = [one["cpu_us"] / low["cpu_us"] for one, low in zip(rounds, servers[FLOOR], strict=True)]
+            each["times_floor"] = round(statistics.median(ratios), 3)
+        result[name] = each
+    return result
+
+
+def run(sizes: list[int], events: int, rounds: int, *, quick: bool) -> dict[str, Any]:
+    """Measure everything and return the results."""
+    c_program("subscribers")
+    skipped: dict[str, str] = {}
+    results: dict[str, Any] = {
+        "benchmark": "fanout",
+        "surroundings": surroundings(),
+        "rounds": rounds,
+        "events": events,
+    }
+    starts = candidates(skipped)
+    results["event_bytes"] = {
+        view: len(rivals.event_of(path)) for view, path in (("full", FULL), ("compatible", COMPATIBLE))
+    }
+    results["fanout"] = {str(clients): measured(starts, clients, events, rounds, skipped) for clients in sizes}
+    results |= fanout_cases.run(quick=quick)
+    return results | {"skipped": skipped}
+
+
+def print_tables(results: dict[str, Any]) -> None:
+    """Print the results for people."""
+    size = results["event_bytes"]
+    print(f"an event has {size['full']} bytes in the full view, {size['compatible']} in the compatible one")
+    marks = (
+        "cpu_us",
+        "times_floor",
+        "p50_ms",
+        "p99_ms",
+        "max_ms",
+        "memory_kb",
+        "accepts_per_s",
+        "accept_cpu_us",
+        "edit_cpu_us",
+    )
+    rows = [
+        [f"{name}, {view}, {int(clients):,}", *(each.get(mark) for mark in marks)]
+        for clients, views in results["fanout"].items()
+        for view, servers in views.items()
+        for name, each in servers.items()
+    ]
+    header = (
+        "",
+        "cpu, us",
+        "times floor",
+        "p50, ms",
+        "p99, ms",
+        "max, ms",
+        "KB each",
+        "accepts/s",
+        "us each",
+        "edit, us",
+    )
+    print(table(header, rows))
+    fanout_cases.print_tables(results)
+    for name, reason in results["skipped"].items():
+        print(f"without {name}: {reason}")
+
+
+def most_clients() -> int:
+    """Return how many subscribers the limit of open files allows."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return _MOST_CLIENTS if hard == resource.RLIM_INFINITY else min(_MOST_CLIENTS, hard - _SPARE_FILES)
+
+
+def main() -> int:
+    """Print the results; return 1 when an event was lost or could not be made."""
+    parser = arguments(__doc__)
+    parser.add_argument("--clients", help="numbers of subscribers, separated by commas (1000,5000,10000)")
+    parser.add_argument("--max", action="store_true", help="also as many as the limit of open files allows")
+    parser.add_argument("--events", type=int, default=20, help="events of each turn (20)")
+    parser.add_argument("--rounds", type=int, help="turns of each server (3, quick: 1)")
+    options = parser.parse_args()
+    listed = options.clients.split(",") if options.clients else list(_QUICK_SIZES if options.quick else _SIZES)
+    try:
+        sizes = [int(each) for each in listed]
+    except ValueError:
+        parser.error(f"--clients: numbers separated by commas are needed, not {options.clients!r}")
+    if options.max:
+        sizes.append(most_clients())
+    rounds = options.rounds if options.rounds is not None else 1 if options.quick else 3
+    if min(*sizes, options.events, rounds) < 1:
+        parser.error("--clients, --events and --rounds: at least 1 is needed")
+    if max(sizes) > _MOST_CLIENTS:
+        parser.error(f"--clients: at most {_MOST_CLIENTS:,}, not {max(sizes):,}")
+    try:
+        allow_files(max(sizes))
+    except Failed as exc:
+        parser.error(str(exc))
+    try:
+        results = run(sizes, options.events, rounds, quick=options.quick)
+    except (Failed, Missing) as exc:
+        print(f"fanout: {exc}", file=sys.stderr)
+        return 1
+    if options.json:
+        show(results)
+    else:
+        print_tables(results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

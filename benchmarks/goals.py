@@ -1,0 +1,127 @@
+"""What is to be reached, read from the results of the benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from peers.cases import KINDS
+
+#: The results by name of the benchmark; one that did not run is missing.
+Results = dict[str, dict[str, Any]]
+
+_PURE_PYTHON = ("launchdarkly", "growthbook", "flagd", "posthog", "flagsmith")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One number and what it has to be.
+
+    Attributes:
+        what: the number in words.
+        limit: what it must not exceed, or reach if `at_least`.
+        unit: what is written after it.
+        read: finds it in the results; a KeyError is a number that was not measured.
+    """
+
+    what: str
+    limit: float
+    read: Callable[[Results], float | None]
+    unit: str = ""
+    at_least: bool = False
+
+    def met(self, value: float) -> bool:
+        """Return whether the number is what it has to be."""
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+def _quickest(kind: str, *, pure: bool = False) -> Callable[[Results], float]:
+    """Return what finds how many times ours the quickest peer takes; `pure` is only those in Python."""
+
+    def read(results: Results) -> float:
+        found = results["evaluation"]["evaluation"]
+        peers = [name for name in found if name in _PURE_PYTHON or not pure]
+        return min(
+            float(found[name][kind]["times_ours"]) for name in peers if name != "flagent" and kind in found[name]
+        )
+
+    return read
+
+
+def _fanout(results: Results, mark: str, server: str = "flagent") -> dict[str, float]:
+    """Return a number of a server by the number of subscribers, where it was measured."""
+    sizes = {size: views["full"] for size, views in results["fanout"]["fanout"].items()}
+    return {size: servers[server][mark] for size, servers in sizes.items() if mark in servers.get(server, {})}
+
+
+def _against(other: str) -> Callable[[Results], float]:
+    """Return what finds our CPU time as a ratio to that of another server, at its greatest."""
+
+    def read(results: Results) -> float:
+        ours, theirs = _fanout(results, "cpu_us"), _fanout(results, "cpu_us", other)
+        return max(ours[size] / theirs[size] for size in theirs)
+
+    return read
+
+
+def _route(route: str, mark: str) -> Callable[[Results], float]:
+    return lambda results: float(results["http_routes"]["routes"][route]["flagent"][mark])
+
+
+GOALS = (
+    *(
+        Goal(f"evaluation, flag {kind}: the quickest peer takes times ours", 2.5, _quickest(kind), at_least=True)
+        for kind in KINDS
+    ),
+    Goal(
+        "evaluation, flag c: the quickest peer in pure Python takes times ours",
+        33,
+        _quickest("c", pure=True),
+        at_least=True,
+    ),
+    Goal("all of 1,000 flags", 200, lambda results: results["evaluation"]["everything"]["flagent"]["min_us"], "µs"),
+    Goal(
+        "requests for memory in one evaluation, the most of the six",
+        3,
+        lambda results: max(results["evaluation"]["allocations"].values()),
+    ),
+    Goal("`import flagent`", 60, lambda results: results["sdk"]["import_ms"], "ms"),
+    Goal(
+        "fan-out: CPU, times the floor, the most of all sizes", 1.25, lambda r: max(_fanout(r, "times_floor").values())
+    ),
+    Goal("fan-out: CPU, times nchan", 1.0, _against("nchan")),
+    Goal("fan-out: CPU, times Go", 1.0, _against("go")),
+    Goal("fan-out: memory of each stream", 4, lambda results: max(_fanout(results, "memory_kb").values()), "KB"),
+    Goal(
+        "fan-out: streams opened in a second, the least",
+        10_000,
+        lambda r: min(_fanout(r, "accepts_per_s").values()),
+        "",
+        True,
+    ),
+    Goal(
+        "fan-out: p99 of one event at the greatest size", 250, lambda r: list(_fanout(r, "p99_ms").values())[-1], "ms"
+    ),
+    Goal("evaluation by request beside a fan-out, p99", 15, lambda r: r["fanout"]["beside"]["beside_ms"]["p99"], "ms"),
+    Goal(
+        "p99 of the others beside readers that do not read, times",
+        1.2,
+        lambda r: r["fanout"]["slow_readers"]["p99_ratio"],
+    ),
+    Goal("from a change's commit to its evaluation, p50", 1, lambda r: r["latency"]["committing"]["p50_ms"], "ms"),
+    Goal("from a change's commit to its evaluation, p99", 5, lambda r: r["latency"]["committing"]["p99_ms"], "ms"),
+    Goal("evaluation by request: CPU, times Go", 1.25, _route("evaluation", "times_go")),
+    Goal("batch by request: CPU, times Go", 1.25, _route("batch", "times_go")),
+    Goal("snapshot that has not changed: CPU of the answer", 20, _route("unchanged", "cpu_least_us"), "µs"),
+)
+
+
+def outcomes(results: Results) -> Iterator[tuple[Goal, float | None]]:
+    """Yield every goal and the number that was measured, or None."""
+    for goal in GOALS:
+        try:
+            yield goal, goal.read(results)
+        except (KeyError, TypeError, ValueError):
+            # That benchmark did not run, or not with this candidate.
+            yield goal, None

@@ -1,0 +1,184 @@
+r"""Patterns that Python's `re` matches exactly as RE2 does, in linear time: most of those that flags have.
+
+RE2 is the rule and the safeguard, but calling it from Python takes ten times as long as `re` does. So a pattern is
+given to `re` when it is in a small language that both read alike, and in which `re` never has a choice to go back to:
+
+* characters, escaped punctuation, `.`, `\d`, `\w`, classes of these, and groups of plain alternatives, none of which
+  is the beginning of another one;
+* after `^` also `?`, `*`, `+` and `{n,m}` behind one of the first kinds, when nothing that it takes could be the next
+  thing as well. They are written as possessive, so that `re` could not even try. Without `^` there is no repetition,
+  because each position of the text would be a beginning of its own.
+
+Whatever else there is, is RE2's. `re` never sees what somebody wrote, but only what is put together here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+Match = Callable[[str], object | None]
+
+#: Pairs of first and last code point, in order and apart.
+_Set = tuple[tuple[int, int], ...]
+
+_LAST = 0x10FFFF
+#: What RE2 certainly has room for: characters of a pattern, and repetitions in it all together.
+_LONGEST, _MOST_REPEATED = 500, 1000
+_DIGITS, _LETTERS = ((0x30, 0x39),), ((0x41, 0x5A), (0x61, 0x7A))
+_ESCAPES: dict[str, _Set] = {"d": _DIGITS, "w": (*_DIGITS, _LETTERS[0], (0x5F, 0x5F), _LETTERS[1])}
+
+# What an ordinary character is, outside of and inside a class; both without what is beyond ASCII.
+_PLAIN = r"[ !\"#%&',/0-9:;<=>@A-Z_`a-z~-]"
+_ESCAPED = r"\\[!-/:-@\[-^`{-~]"
+_LITERAL = rf"(?:{_PLAIN}|{_ESCAPED})"
+_MEMBER = rf"(?:[ !\"#$%&'()*+,./0-9:;<=>?@A-Z_`a-z{{|}}~]|{_ESCAPED})"
+_ITEM = re.compile(
+    rf"(?:(?P<literal>{_LITERAL})|(?P<escape>\\[dw])|(?P<any>\.)"
+    rf"|\[(?P<not>\^?)(?P<members>-?(?:\\[dw]|{_MEMBER}-{_MEMBER}|{_MEMBER})*-?)\]"
+    rf"|\((?:\?:)?(?P<words>{_LITERAL}+(?:\|{_LITERAL}+)*)\))"
+    r"(?P<repeat>[*+?]|\{[0-9]{1,3}(?:,(?:[0-9]{1,3})?)?\})?"
+)
+_WORD = re.compile(rf"{_LITERAL}+")
+_PART = re.compile(rf"\\(?P<escape>[dw])|(?P<first>{_MEMBER})-(?P<last>{_MEMBER})|(?P<one>{_MEMBER}|-)")
+
+
+class _Item(NamedTuple):
+    """One thing after the other in a pattern.
+
+    Attributes:
+        source: it, in the words of `re`.
+        first: the characters that it can begin with.
+        optional: whether it may be nothing.
+        most: the largest number in its repetition.
+        repeats: whether how much it takes depends on the text.
+    """
+
+    source: str
+    first: _Set
+    optional: bool
+    most: int
+    repeats: bool
+
+
+# Flags are often alike in their patterns.
+@lru_cache(maxsize=256)
+def simple(pattern: str) -> Match | None:
+    """Return what looks for the pattern in a text without lone surrogates; None for a pattern that is RE2's.
+
+    It returns None when there is no match, and something else when there is one.
+    """
+    anchored, rest = pattern.startswith("^"), pattern.removeprefix("^")
+    # A dollar sign that a backslash stands before leaves that at the end, which is no item.
+    closed, rest = rest.endswith("$"), rest.removesuffix("$")
+    items = _items(rest) if len(rest) <= _LONGEST else None
+    if items is None or sum(item.most for item in items) > _MOST_REPEATED or not _is_definite(items, anchored):
+        return None
+    compiled = re.compile("".join(item.source for item in items) + (r"\Z" if closed else ""))
+    return compiled.match if anchored else compiled.search
+
+
+def _items(rest: str) -> list[_Item] | None:
+    items, at = [], 0
+    while at < len(rest):
+        found = _ITEM.match(rest, at)
+        item = None if found is None else _item(found)
+        if found is None or item is None:
+            return None
+        items.append(item)
+        at = found.end()
+    return items
+
+
+def _item(found: re.Match[str]) -> _Item | None:
+    repeat = found["repeat"]
+    if found["words"] is not None:
+        return None if repeat else _group(_WORD.findall(found["words"]))
+    taken = _taken(found)
+    if not taken:
+        return None
+    source = _source(taken)
+    if repeat is None:
+        return _Item(source, taken, optional=False, most=1, repeats=False)
+    bounds = [int(bound) for bound in re.findall("[0-9]+", repeat)]
+    if bounds != sorted(bounds):
+        return None
+    optional = repeat in ("*", "?") or bounds[:1] == [0]
+    return _Item(f"{source}{repeat}+", taken, optional, max(bounds, default=1), repeats=not repeat[1:-1].isdigit())
+
+
+def _group(words: list[str]) -> _Item | None:
+    texts = sorted({_unescaped(word) for word in words})
+    # In order, what begins with a text follows right after it.
+    if any(longer.startswith(text) for text, longer in pairwise(texts)):
+        return None
+    source = "|".join(map(re.escape, texts))
+    first = _union((ord(text[0]), ord(text[0])) for text in texts)
+    return _Item(f"(?>{source})", first, optional=False, most=1, repeats=False)
+
+
+def _taken(found: re.Match[str]) -> _Set:
+    """Return the characters that an item other than a group can take; none when it is not certain which."""
+    if found["any"]:
+        return _without(((0x0A, 0x0A),))
+    if found["escape"]:
+        return _ESCAPES[found["escape"][1]]
+    if found["literal"]:
+        code = ord(_unescaped(found["literal"]))
+        return ((code, code),)
+    ranges: list[tuple[int, int]] = []
+    for part in _PART.finditer(found["members"]):
+        if part["escape"]:
+            ranges += _ESCAPES[part["escape"]]
+        else:
+            first = ord(_unescaped(part["first"] or part["one"]))
+            last = ord(_unescaped(part["last"])) if part["last"] else first
+            if last < first:
+                return ()
+            ranges.append((first, last))
+    if not ranges:
+        return ()
+    return _without(_union(ranges)) if found["not"] else _union(ranges)
+
+
+def _is_definite(items: list[_Item], anchored: bool) -> bool:
+    """Return whether there is never a choice how much an item takes."""
+    following: _Set = ()
+    for item in reversed(items):
+        if item.repeats and (not anchored or _meet(item.first, following)):
+            return False
+        following = _union((*item.first, *following)) if item.optional else item.first
+    return True
+
+
+def _unescaped(literals: str) -> str:
+    return re.sub(r"\\(.)", r"\1", literals)
+
+
+def _source(taken: _Set) -> str:
+    if len(taken) == 1 and taken[0][0] == taken[0][1]:
+        return re.escape(chr(taken[0][0]))
+    return "[" + "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in taken) + "]"
+
+
+def _union(ranges: Iterator[tuple[int, int]] | list[tuple[int, int]] | _Set) -> _Set:
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return tuple(merged)
+
+
+def _without(ranges: _Set) -> _Set:
+    firsts = [0, *(last + 1 for _, last in ranges)]
+    lasts = [*(first - 1 for first, _ in ranges), _LAST]
+    return tuple((first, last) for first, last in zip(firsts, lasts, strict=True) if first <= last)
+
+
+def _meet(left: _Set, right: _Set) -> bool:
+    return any(first <= end and begin <= last for first, last in left for begin, end in right)

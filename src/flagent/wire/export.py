@@ -1,0 +1,162 @@
+"""Reading the export document: one flag at a time, and only those that are not known from the last one.
+
+Decoding 10,000 flags in one go would block every thread of the program for its whole duration, and most exports that
+are loaded again differ in a flag or two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import NamedTuple, cast
+
+import msgspec
+from msgspec import Struct, ValidationError
+
+from ..core.changes import Cursor, Snapshot, digest_text, flag_hash, text_hash
+from ..core.model import Flag
+from ..errors import DecodeError
+from . import dialect
+from .views import View, check_depth, checked_text, encode_flag
+
+_MASK = 2**64 - 1
+
+
+class _Document(Struct, frozen=True):
+    """A snapshot, or the part of it that a filter lets through."""
+
+    revision: str | None = None
+    digest: str | None = None
+    flags: tuple[msgspec.Raw, ...] | None = None
+
+
+_decode_document = msgspec.json.Decoder(_Document).decode
+_key_of, _id_of = attrgetter("key"), attrgetter("id")
+_decode_flag = msgspec.json.Decoder(Flag).decode
+
+
+def decode_snapshot(body: bytes) -> Snapshot:
+    """Return the snapshot that an export document holds; see `SnapshotReader.read`."""
+    return SnapshotReader().read(body)
+
+
+class _Last(NamedTuple):
+    """What was read last: the flags by the hash of their text, their digest, and whether it came from our servers."""
+
+    known: dict[int, Flag]
+    digest: int
+    ours: bool
+
+
+_NOTHING = _Last({}, 0, ours=True)
+
+
+class SnapshotReader:
+    """Reads one export document after the other.
+
+    It remembers the flags of the last one, by a hash of their text. With 64 bits and a key that Python draws for each
+    process, that two of a million are mistaken for each other is as good as impossible, and they would not give the
+    digest that the document announces.
+    """
+
+    def __init__(self) -> None:
+        # One reference: a read that was given up may still go on in its thread beside the next one.
+        self._last = _NOTHING
+
+    def read(self, body: bytes) -> Snapshot:
+        """Return the snapshot that an export document holds: ours in either view, or a Flagent server's.
+
+        A document without a cursor, which is what Flagent's server sends, has the epoch `""` and the
+        revision 0.
+
+        Raises:
+            DecodeError: it is no such document, names a flag twice, or its digest is another one.
+        """
+        try:
+            return self._read(body)
+        except DecodeError:
+            self._last = _NOTHING
+            raise
+
+    def _read(self, body: bytes) -> Snapshot:
+        document = _document(body)
+        texts, cursor = document.flags, Cursor("", 0) if document.revision is None else Cursor.parse(document.revision)
+        if texts is None:
+            raise DecodeError("snapshot: `flags` is missing")
+        if cursor is None:
+            raise DecodeError(f"snapshot: `revision` {document.revision!r} is no cursor")
+        ours = document.revision is not None
+        # The same text need not mean the same from both kinds of servers.
+        last = self._last if self._last.ours is ours else _NOTHING
+        flags, known, digest = _flags(texts, last, ours=ours, announced=document.digest)
+        by_key = dict(zip(map(_key_of, flags), flags, strict=True))
+        keys = dict(zip(map(_id_of, flags), by_key, strict=False))
+        if not len(by_key) == len(keys) == len(flags):
+            raise DecodeError(f"snapshot {cursor}: two flags have the same key or id")
+        if document.digest is not None and document.digest != digest_text(digest):
+            announced = f"{document.digest[:16]!r} as announced"
+            raise DecodeError(f"snapshot {cursor}: digest is {digest_text(digest)}, not {announced}")
+        self._last = _Last(known, digest, ours)
+        return Snapshot(cursor.epoch, cursor.revision, by_key, keys, digest)
+
+
+def _flags(
+    texts: Sequence[msgspec.Raw], last: _Last, *, ours: bool, announced: str | None
+) -> tuple[list[Flag], dict[int, Flag], int]:
+    """Return the flags, what to know them by the next time, and their digest."""
+    names = list(map(hash, map(bytes, texts)))
+    found = list(map(last.known.get, names))
+    fresh: list[tuple[Flag, msgspec.Raw]] = []
+    for number in [number for number, flag in enumerate(found) if flag is None]:
+        flag = found[number] = _flag(texts[number], number, ours)
+        check_depth((flag,))
+        fresh.append((flag, texts[number]))
+    flags = cast("list[Flag]", found)
+    known = dict(zip(names, flags, strict=True))
+    gone = [flag for name, flag in last.known.items() if name not in known]
+    return flags, known, _digest(last.digest - sum(map(flag_hash, gone)), fresh, announced)
+
+
+def _document(body: bytes) -> _Document:
+    try:
+        return _decode_document(checked_text(body))
+    except (msgspec.DecodeError, RecursionError) as exc:
+        raise DecodeError(f"snapshot: {exc}") from exc
+
+
+def _digest(rest: int, fresh: list[tuple[Flag, msgspec.Raw]], announced: str | None) -> int:
+    """Return the digest of the rest and of what was decoded.
+
+    Our servers send a flag in exactly the text that it is encoded to here. So when the digest of what they sent is the
+    one that they announce, encoding it all again would say nothing new, but take twice as long. A server that knows
+    more about flags than this client does sends another text.
+    """
+    if announced is not None and fresh and encode_flag(fresh[0][0], View.FULL) == bytes(fresh[0][1]):
+        digest = (rest + sum(text_hash(text) for _, text in fresh)) & _MASK
+        if digest_text(digest) == announced:
+            return digest
+    return (rest + sum(flag_hash(flag) for flag, _ in fresh)) & _MASK
+
+
+def _flag(text: msgspec.Raw, number: int, ours: bool) -> Flag:
+    if ours:
+        try:
+            return _decode_flag(text)
+        except ValidationError as strict:
+            # Spelled differently, perhaps; what it says is wrong is worth telling only in our own terms.
+            try:
+                return dialect.read_flag(text)
+            except (msgspec.DecodeError, RecursionError):
+                raise _refusal(strict, number) from strict
+        except (msgspec.DecodeError, RecursionError) as exc:
+            raise _refusal(exc, number) from exc
+    try:
+        # What is optional would be passed over if it is spelled in a Flagent server's way.
+        return dialect.read_flag(text)
+    except (msgspec.DecodeError, RecursionError) as exc:
+        raise _refusal(exc, number) from exc
+
+
+def _refusal(error: Exception, number: int) -> DecodeError:
+    said, _, path = str(error).partition(" - at `$")
+    return DecodeError(f"snapshot: {said} - at `$.flags[{number}]{path or '`'}")

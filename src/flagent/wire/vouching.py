@@ -1,0 +1,51 @@
+"""For which moment a stream says that its holder is current.
+
+What arrives in pieces was said before the first of them came; what a greeting said that the server has, has to
+arrive first; and a server that is behind the holder says nothing about it.
+"""
+
+from __future__ import annotations
+
+from ..core.changes import Cursor, Delta
+from .events import Connected, Goodbye, Message, Resync
+from .readers import is_known
+
+
+class Vouching:
+    """What one connection has said so far.
+
+    Attributes:
+        at: the last moment, in monotonic seconds, for which it said that the holder is current; None for none.
+        greeted_at: where the server said that it is when it greeted; None before.
+    """
+
+    __slots__ = ("_began_at", "_told", "at", "greeted_at")
+
+    def __init__(self, now: float) -> None:
+        self.at: float | None = None
+        self.greeted_at: Cursor | None = None
+        self._began_at = now
+        self._told: Cursor | None = None
+
+    def begins(self, now: float) -> None:
+        """Note that what arrives from now on began at this moment."""
+        self._began_at = now
+
+    def hear(self, message: Message) -> None:
+        """Note where a message sees the server."""
+        if isinstance(message, Delta):
+            self._told = message.cursor
+        elif not isinstance(message, Goodbye | Resync):
+            self._told = Cursor.parse(message.revision)
+        if isinstance(message, Connected):
+            self.greeted_at = self._told
+
+    def has_greeted(self, cursor: Cursor | None) -> bool:
+        """Return whether a holder at `cursor` has all that the greeting said was there."""
+        return self.greeted_at is None or is_known(self.greeted_at, cursor)
+
+    def settle(self, cursor: Cursor | None, *, current: bool) -> None:
+        """Note where the holder is after the message, and whether nothing more is under way."""
+        if self._told is not None and self._told == cursor and current:
+            self.at = self._began_at
+        self._told = None
