@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from live import LiveServer
 from postgres import Cluster, found_or_started
 from secret_watch import watch
@@ -26,7 +26,7 @@ def own_storage(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 def pytest_configure() -> None:
     watch.attach()
     # Times say nothing on a machine that does other things too.
-    settings.register_profile("flagent", deadline=None)
+    settings.register_profile("flagent", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("flagent")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -96,6 +97,9 @@ def test_a_missing_property_meets_no_condition(operator: str) -> None:
         ("EREG", "^b", "abc", False),
         ("EREG", "(", "(", False),
         ("NEREG", "(", "(", True),
+        ("EREG", "b", "a" * 4095 + "b", True),
+        ("EREG", "b", "a" * 4096 + "b", False),
+        ("NEREG", "b", "a" * 4096 + "b", True),
         ("EREG", r"(?=a)", "a", False),
         ("EREG", "b", "\ud800b", True),
         ("EREG", "\ud800", "x", False),
@@ -135,3 +139,15 @@ def test_a_negative_operator_is_the_opposite_for_every_value_that_is_there(
     positive, negative = pair
 
     assert holds(positive, value, given_value) is not holds(negative, value, given_value)
+
+
+@pytest.mark.covers("I6")
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("pattern", ["(x+x+)+y", "a[ab]{500}c", "(a|b)*a(a|b){300}(a|b){300}c", "a" + "[ab]{999}" * 20])
+def test_no_pattern_takes_long_however_long_the_text_is(pattern: str) -> None:
+    chance = random.Random(1)
+    holds = compile_constraint(Constraint("p", "EREG", pattern))
+
+    # A megabyte, for which the worst of them took half a minute; and the longest that is looked at.
+    for length in (1 << 20, 4096):
+        assert not holds({"p": "".join(chance.choices("ab", k=length))})

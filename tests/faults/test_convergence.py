@@ -51,7 +51,7 @@ class Observer:
         assert self._manager.evaluate(self._key, "u").variant_key == "on"
 
 
-@pytest.mark.covers("F10", "F89", "G1", "G2", "I1", "I2", "I4", "I6")
+@pytest.mark.covers("F10", "G2", "I1", "I2", "I4", "I6")
 @pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_after_any_faults_the_flags_are_the_servers(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import trustme
 from fault_proxy import HTTP10, Buffer, Fault, FaultProxy, Gzip
 from faults_parts import HELLO, ManagerOf, Switch, kind_of, stream
 from fronts import ForwardProxy
-from live import LiveServer
 from waiting import until
 
-from flagent import FlagentClient, State
+from flagent import TLS, FlagentClient, State
 
 
 @pytest.mark.covers("F13", "G12")
@@ -72,15 +74,16 @@ def test_http_1_0_to_the_end_of_the_connection_carries_a_stream(
 @pytest.mark.covers("F17")
 @pytest.mark.usefixtures("short_waits")
 def test_proxy_that_wants_a_password_at_first_is_used_when_it_does_not(
-    quick_server: LiveServer, manager_of: ManagerOf, switch: Switch
+    secure: FaultProxy, authority: trustme.CA, manager_of: ManagerOf, switch: Switch, tmp_path: Path
 ) -> None:
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     with ForwardProxy() as forward:
         forward.status = "407 Proxy Authentication Required"
-        # Only for what is secure a proxy is asked to connect; this one passes requests on.
-        manager = manager_of(FlagentClient(quick_server.url, proxy=forward.url))
+        client = FlagentClient(secure.url, tls=TLS(ca=tmp_path / "ca.pem"), proxy=forward.url)
+        manager = manager_of(client)
         manager.enable_realtime_updates(timeout=0)
         until(lambda: manager.status.attempt >= 2)
-        assert manager.status.state is State.REJECTED
+        assert kind_of(manager) == "proxy_auth"
 
         forward.status = None
 

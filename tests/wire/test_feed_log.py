@@ -90,6 +90,18 @@ def test_a_change_of_another_epoch_asks_for_a_snapshot() -> None:
     ]
 
 
+@pytest.mark.covers("G5", "I5")
+def test_a_reader_that_is_sent_changes_is_current_when_it_has_them_all() -> None:
+    reader = LogReader(2)
+    seen = [(reader.feed.live, reader.feed.current)]
+
+    for frame in reader.frames:
+        reader.received(frame)
+        seen.append((reader.feed.live, reader.feed.current))
+
+    assert seen == [(True, False), (True, False), (True, True)]
+
+
 @pytest.mark.covers("F48")
 def test_a_flag_that_was_deleted_is_not_brought_back_by_an_older_change_of_it() -> None:
     log = Log(flag(1, "a"))

@@ -15,7 +15,15 @@ from flagent.core.bucketing import sliced
 from flagent.core.changes import Cursor, Delta, FlagRef, Snapshot
 from flagent.core.model import PROPORTIONAL, Constraint, Distribution, Flag, Segment, Tag, Variant
 from flagent.errors import DecodeError
-from flagent.wire.codec import View, decode_delta, decode_snapshot, encode_delta, encode_flag, encode_flags
+from flagent.wire.codec import (
+    View,
+    decode_delta,
+    decode_event,
+    decode_snapshot,
+    encode_delta,
+    encode_flag,
+    encode_flags,
+)
 from flagent.wire.codec import encode_snapshot as encode
 
 FLAG_MEMBERS = [
@@ -129,6 +137,29 @@ def test_a_snapshot_that_was_cut_is_refused_wherever_that_was(
 
     with pytest.raises(DecodeError):
         decode_snapshot(whole[: data.draw(st.integers(0, len(whole) - 1))])
+
+
+@pytest.mark.covers("F37")
+@pytest.mark.parametrize("depth", [101, 500, 960, 980, 990, 5000])
+def test_an_attachment_that_is_nested_too_deeply_is_refused_before_anything_is_done_with_it(depth: int) -> None:
+    flag = b'{"id":1,"key":"a","variants":[{"id":1,"key":"v","attachment":' + b'{"a":' * depth + b"1" + b"}" * depth
+    flag += b"}]}"
+    event = b'{"type":"flag.updated","flagID":1,"flagKey":"a","revision":"e:2","digest":"0","flag":' + flag + b"}"
+
+    with pytest.raises(DecodeError):
+        decode_snapshot(b'{"revision":"e:1","flags":[' + flag + b"]}")
+    with pytest.raises(DecodeError):
+        decode_delta(b'{"from":"e:1","revision":"e:2","flags":[' + flag + b"]}")
+    with pytest.raises(DecodeError):
+        decode_event("flag.updated", event)
+
+
+def test_an_attachment_of_a_hundred_levels_is_read() -> None:
+    body = (
+        b'{"flags":[{"id":1,"key":"a","variants":[{"id":1,"key":"v","attachment":' + b'{"a":' * 100 + b"1" + b"}" * 100
+    )
+
+    assert decode_snapshot(body + b"}]}]}").flags["a"].variants[0].attachment
 
 
 @pytest.mark.covers("F47")

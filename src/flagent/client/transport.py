@@ -1,4 +1,4 @@
-"""HTTP, and the only import of the library that does it: requests with a whole answer, and streams.
+"""HTTP: requests with a whole answer, and streams. Only its neighbours import the library that does it, too.
 
 Every foreign exception leaves here as one of ours. Redirects are followed within the origin only,
 so that a key never reaches another one.

@@ -7,7 +7,8 @@ The rules, in the order in which they apply:
 * lists and objects have no text: positive operators are false for them and negative ones true,
   but CONTAINS looks for an element of a list that contains the value;
 * LT, LTE, GT and GTE compare numbers, and are false when either side is none;
-* patterns are RE2's and match anywhere; one that can't be compiled matches nothing;
+* patterns are RE2's and match anywhere; one that can't be compiled matches nothing, and in a text of more than
+  `MAX_MATCHED` characters nothing matches;
 * an unknown operator is false.
 """
 
@@ -31,6 +32,9 @@ Test = Callable[[Any], bool]
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?Infinity|[+-]?NaN")
 #: What is trimmed around a number: control characters and the blank, as Java does it.
 _BLANKS = "".join(map(chr, range(0x21)))
+#: The longest text that a pattern is looked for in. RE2's time is linear in that, but for some patterns (`a[ab]{500}c`)
+#: with a factor of their size: one of 30 characters takes half a minute for a text of a million.
+MAX_MATCHED = 4096
 #: From here on an integral float is written with an exponent.
 _EXPONENT_FROM = 1e21
 
@@ -119,6 +123,8 @@ def compile_search(pattern: str) -> Callable[[str], bool] | None:
         return None
 
     def search(whole: str) -> bool:
+        if len(whole) > MAX_MATCHED:
+            return False
         try:
             return compiled.search(whole) is not None
         except UnicodeError:  # lone surrogates: RE2 reads UTF-8, which has none

@@ -14,7 +14,7 @@ from msgspec import Struct
 from ..core.changes import Change, Cursor, Delta, EventType, digest_text
 from ..core.model import Flag, wire_name
 from ..errors import DecodeError
-from .views import checked_text, decode_delta, encode_delta, parse_digest
+from .views import check_depth, checked_text, decode_delta, encode_delta, parse_digest
 
 #: The version of the update protocol, told in `connected`.
 PROTOCOL = 1
@@ -192,6 +192,8 @@ def decode_event(type: str, data: bytes) -> Message | None:
             event = _decode_flag_event(checked_text(data))
             if event.type != type:
                 raise DecodeError(f"event {type}: its data says {event.type}")
+            if event.flag is not None:
+                check_depth((event.flag,))
             return event
         if type == "sync":
             return decode_delta(data)

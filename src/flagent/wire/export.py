@@ -17,7 +17,7 @@ from ..core.changes import Cursor, Snapshot, digest_text, flag_hash, text_hash
 from ..core.model import Flag
 from ..errors import DecodeError
 from . import dialect
-from .views import View, checked_text, encode_flag
+from .views import View, check_depth, checked_text, encode_flag
 
 _MASK = 2**64 - 1
 #: Flags that are hashed without a break, which takes less than a millisecond.
@@ -114,6 +114,7 @@ def _flags(
     fresh: list[tuple[Flag, msgspec.Raw]] = []
     for number in [number for number, flag in enumerate(found) if flag is None]:
         flag = found[number] = _flag(texts[number], number, ours)
+        check_depth((flag,))
         fresh.append((flag, texts[number]))
     flags = cast("list[Flag]", found)
     known = dict(zip(names, flags, strict=True))

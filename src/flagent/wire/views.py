@@ -24,6 +24,10 @@ from .packing import pack
 _encode = msgspec.json.Encoder().encode
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 
+#: Deepest nesting of an attachment. What is read near the limit of the interpreter's stack could not be written where
+#: the stack is deeper; our server accepts 32 levels.
+MAX_DEPTH = 100
+
 #: The members of a flag that only the full view has.
 _FULL_ONLY = ("revision", "rollout", "updatedAt", "clientVisible")
 #: Left out of the export when empty: one of Flagent's clients takes null for the text "null".
@@ -153,9 +157,33 @@ def decode_delta(body: bytes) -> Delta:
     origin, cursor = Cursor.parse(document.origin), Cursor.parse(document.revision)
     if origin is None or cursor is None:
         raise DecodeError(f"sync: `from` {document.origin!r} or `revision` {document.revision!r} is no cursor")
+    check_depth(document.flags)
     if len({flag.id for flag in document.flags}) != len(document.flags):
         raise DecodeError(f"sync to {cursor}: two flags have the same id")
     return Delta(origin, cursor, parse_digest(document.digest), document.flags, document.deleted)
+
+
+def check_depth(flags: Iterable[Flag]) -> None:
+    """Accept flags whose attachments are not nested too deeply.
+
+    Raises:
+        DecodeError: one is.
+    """
+    for flag in flags:
+        for variant in flag.variants:
+            level: list[Any] = [variant.attachment]
+            for _ in range(MAX_DEPTH):
+                level = [item for each in level for item in _inside(each) if isinstance(item, dict | list)]
+                if not level:
+                    break
+            else:
+                raise DecodeError(f"flag {flag.key!r}: an attachment is nested deeper than {MAX_DEPTH} levels")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def parse_digest(text: str | None) -> int | None:
