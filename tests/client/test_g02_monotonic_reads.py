@@ -80,8 +80,8 @@ def test_a_client_that_is_sent_from_one_server_to_another_that_is_behind_keeps_w
     manager.on_change(changes.append)
     manager.enable_realtime_updates(timeout=0)
 
-    until(lambda: sum(request.is_stream for request in server.requests) >= 6)
-    until(lambda: sum(request.is_export for request in server.requests) >= 6)
+    until(lambda: sum(request.is_stream for request in server.requests) >= 6, limit=30.0)
+    until(lambda: sum(request.is_export for request in server.requests) >= 4, limit=30.0)
 
     assert keys_of(manager) == {"a", "b"}
     assert manager.status.cursor == "e:2"

@@ -127,8 +127,14 @@ class Database:
         self._follow(self.head._replace(at=self._clock(), rows=()))
 
     def restore(self, chance: random.Random) -> None:
-        """Go back to some earlier state of this epoch, as an operator does with a backup: it is another log then."""
-        backup = chance.choice([head for head in self.heads if head.snapshot.epoch == self.snapshot.epoch])
+        """Go back to some earlier state of this epoch, as an operator does with a backup: it is another log then.
+
+        Nobody backs up a log to which nothing was ever written, and clients would not believe it.
+        """
+        backups = [head for head in self.heads if head.snapshot.epoch == self.snapshot.epoch and head.snapshot.revision]
+        if not backups:
+            return
+        backup = chance.choice(backups)
         self._epochs += 1
         snapshot = replace(backup.snapshot, epoch=f"epoch{self._epochs:03}")
         self.snapshots[snapshot.cursor] = snapshot

@@ -80,13 +80,16 @@ def test_a_snapshot_that_is_needed_later_is_waited_for() -> None:
     assert not feed.caught_up
 
 
-def test_a_server_that_is_behind_has_nothing_more_to_say() -> None:
-    feed = Feed(Cursor(EPOCH, 99), random=lambda: 0.0)
+@pytest.mark.covers("F57", "I5")
+def test_a_server_that_is_behind_is_no_help_until_it_is_where_the_holder_is() -> None:
+    feed = Feed(LOG.snapshot.cursor, random=lambda: 0.0)
     feed.opened(200, "text/event-stream", 0.0)
+    feed.received(stream_bytes.connected(BEFORE, "current"), 0.0)
+    before = feed.caught_up
 
-    feed.received(stream_bytes.connected(LOG.snapshot, "current"), 0.0)
+    feed.received(stream_bytes.heartbeat(LOG.snapshot), 1.0)
 
-    assert feed.caught_up
+    assert (before, feed.caught_up) == (False, True)
 
 
 def test_what_a_filter_leaves_out_is_not_waited_for() -> None:

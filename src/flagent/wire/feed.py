@@ -115,9 +115,12 @@ class Feed:
 
     @property
     def caught_up(self) -> bool:
-        """Whether the holder has what the server had when it greeted us; of a filtered holder nobody can tell."""
+        """Whether the holder has what the server had when it greeted us, and the server what the holder has.
+
+        Of a filtered holder nobody can tell the first.
+        """
         known = self.filtered or self._vouching.has_greeted(self.cursor)
-        return known and not self._awaiting_snapshot
+        return known and not self._vouching.behind and not self._awaiting_snapshot
 
     @property
     def current(self) -> bool:
@@ -267,7 +270,7 @@ class Feed:
                 self._reject(exc)
             except StreamBroken as exc:
                 self.failure = exc
-            self._vouching.settle(self.cursor, current=self.current)
+            self._vouching.settle(self.cursor, current=not self._parser.in_event and self.failure is None)
         return updates
 
     def _reject(self, error: DecodeError) -> None:

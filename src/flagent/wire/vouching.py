@@ -17,15 +17,18 @@ class Vouching:
     Attributes:
         at: the last moment, in monotonic seconds, for which it said that the holder is current; None for none.
         greeted_at: where the server said that it is when it greeted; None before.
+        behind: whether the server was behind the holder when it greeted, and has not come as far since.
     """
 
-    __slots__ = ("_began_at", "_told", "at", "greeted_at")
+    __slots__ = ("_began_at", "_greets", "_told", "at", "behind", "greeted_at")
 
     def __init__(self, now: float) -> None:
         self.at: float | None = None
         self.greeted_at: Cursor | None = None
+        self.behind = False
         self._began_at = now
         self._told: Cursor | None = None
+        self._greets = False
 
     def begins(self, now: float) -> None:
         """Note that what arrives from now on began at this moment."""
@@ -38,14 +41,21 @@ class Vouching:
         elif not isinstance(message, Goodbye | Resync):
             self._told = Cursor.parse(message.revision)
         if isinstance(message, Connected):
-            self.greeted_at = self._told
+            self.greeted_at, self._greets = self._told, True
 
     def has_greeted(self, cursor: Cursor | None) -> bool:
         """Return whether a holder at `cursor` has all that the greeting said was there."""
         return self.greeted_at is None or is_known(self.greeted_at, cursor)
 
     def settle(self, cursor: Cursor | None, *, current: bool) -> None:
-        """Note where the holder is after the message, and whether nothing more is under way."""
-        if self._told is not None and self._told == cursor and current:
-            self.at = self._began_at
-        self._told = None
+        """Note where the holder is after the message, and whether nothing is half read."""
+        told, greets = self._told, self._greets
+        self._told, self._greets = None, False
+        if told is None or cursor is None:
+            return
+        if told == cursor:
+            self.behind = False
+            if current and self.has_greeted(cursor):
+                self.at = self._began_at
+        elif greets:
+            self.behind = told.epoch == cursor.epoch and told.revision < cursor.revision
