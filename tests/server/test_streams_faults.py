@@ -81,7 +81,7 @@ def test_a_crash_in_one_stream_ends_only_that_stream(live_server: LiveServer, ca
 
         def damage() -> None:
             streams = live_server.services.broadcaster._streams
-            next(iter(streams.values())).reader._hub = None  # type: ignore[attr-defined]
+            next(iter(streams.values())).outlet = None  # type: ignore[assignment]
 
         live_server.call(damage)
         with caplog.at_level(logging.ERROR, "flagent.streams"):

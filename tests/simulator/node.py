@@ -114,7 +114,9 @@ class Node:
         except Refusal as refusal:
             raise HTTPStatusError("busy", status=503, retry_after=1.0) from refusal
         started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self._serve(Start(Filter.of(query), headers.get("Last-Event-ID", "")), pipe, started))
+        task = asyncio.create_task(
+            self._serve(Start(Filter.of(query), headers.get("Last-Event-ID", "")), pipe, started)
+        )
         self._serving[task] = pipe
         task.add_done_callback(lambda done: self._serving.pop(done, None))
         await started

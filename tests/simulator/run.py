@@ -38,7 +38,9 @@ async def _lived(
     world: World, steps: Sequence[Step], told: Callable[[str], None] | None, failures: list[BaseException]
 ) -> None:
     with ExitStack() as stack:
-        stack.enter_context(patch("flagent.client.session.Transport", lambda settings: SimulatedTransport(world, settings)))
+        stack.enter_context(
+            patch("flagent.client.session.Transport", lambda settings: SimulatedTransport(world, settings))
+        )
         stack.enter_context(patch("flagent.client.saving.DiskCache", lambda _f, root, _o, _m: _disk_of(world, root)))
         world.populate()
         try:

@@ -171,7 +171,9 @@ class World:
         if outdated_at is not None and status.staleness is not None:
             least = now - outdated_at - self.MOST_LAG - self.MOST_DELAY
             if status.staleness < least:
-                raise Broken(f"I5: {client.name} says {status.staleness:.1f} s, but is stale for {least:.1f} s: {status}")
+                raise Broken(
+                    f"I5: {client.name} says {status.staleness:.1f} s, but is stale for {least:.1f} s: {status}"
+                )
         bound = status.staleness_bound
         if status.state is State.LIVE and bound is not None and (status.staleness or 0.0) > bound + 1.0:
             raise Broken(f"I5: {client.name} is live, and stale for {status.staleness} s, more than {bound} s")

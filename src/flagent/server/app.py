@@ -204,8 +204,9 @@ def _observed(hub: Hub, broadcaster: Broadcaster) -> Metrics:
 def _hot_routes(hub: Hub, opening: Opening, gate: Gate, settings: Settings, metrics: Metrics) -> dict[str, ASGIApp]:
     bodies, downloads = Bodies(hub), Downloads(settings)
     watching, evaluations = Watching(hub, opening), Evaluations(hub, settings, metrics.evaluations)
-    stream = streams.StreamRoute(opening, settings)
-    entity_stream = entity_streams.EntityStreamRoute(opening, watching, settings)
+    event_streams = streams.EventStreams(opening.broadcaster, settings)
+    stream = streams.StreamRoute(opening, event_streams)
+    entity_stream = entity_streams.EntityStreamRoute(opening, watching, event_streams, settings)
     socket = sockets.SocketRoute(hub, opening, watching, evaluations, gate, settings)
     metrics.gauge("bodies_made", "Snapshots and net changes encoded or compressed.", lambda: bodies.made)
     metrics.gauge("streams_refused", "Streams refused because they came too early.", lambda: opening.admission.refused)

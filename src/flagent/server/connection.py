@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
+from typing import Any
 
 from starlette.types import Scope
 
@@ -25,6 +26,14 @@ def transport_of(scope: Scope) -> asyncio.WriteTransport | None:
     """Return the transport, which our own server puts into the scope; others hide it."""
     transport: asyncio.WriteTransport | None = scope.get("state", {}).get(TRANSPORT)
     return transport
+
+
+def current_task() -> asyncio.Task[Any]:
+    """Return the task of the request, by which a stream is ended under a server that hides its connections."""
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a stream must be opened by a task")
+    return task
 
 
 def prepare(transport: asyncio.WriteTransport | None, write_timeout: float) -> None:

@@ -7,9 +7,10 @@ it are evaluated when it happens. A reader that fell behind what is in memory ge
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping
+from typing import Any, Self
 
+import msgspec
 from msgspec import Struct
 
 from ..core.changes import Cursor, Snapshot
@@ -78,9 +79,9 @@ class EntityReader:
         "_histories",
         "_hub",
         "_visible_only",
-        "_wanted",
         "catch_up",
         "cursor",
+        "wanted",
     )
     compatible = False
 
@@ -99,7 +100,7 @@ class EntityReader:
         self._hub = hub
         self._histories = histories
         self._entity = entity
-        self._wanted = wanted
+        self.wanted = wanted
         self._visible_only = visible_only
         self._encoding = encoding
         self.catch_up: Callable[[], AsyncIterator[Messages]] | None = self._everything if cursor is None else None
@@ -108,6 +109,29 @@ class EntityReader:
     def seen(self) -> Cursor:
         """The same as the cursor."""
         return self.cursor
+
+    @property
+    def alike(self) -> Hashable | None:
+        """Who is evaluated, for whom and on what; several tabs of one user share the work."""
+        entity = self._entity.id, _canonical(self._entity.context)
+        return self._encoding, entity, self.wanted, self._visible_only
+
+    def copy(self) -> Self:
+        """Return another reader that stands where this one does."""
+        return type(self)(
+            self._hub,
+            self._histories,
+            self._entity,
+            self.wanted,
+            visible_only=self._visible_only,
+            cursor=None if self.catch_up is not None else self.cursor,
+            encoding=self._encoding,
+        )
+
+    def skip(self, cursor: Cursor) -> None:
+        """Say that no change up to here concerns the flags that it is about."""
+        if self.cursor.epoch == cursor.epoch and self.cursor.revision < cursor.revision:
+            self.cursor = cursor
 
     def news(self) -> Messages:
         """Return the results that changed."""
@@ -162,7 +186,7 @@ class EntityReader:
 
     def _flags(self, snapshot: Snapshot) -> Iterable[tuple[Flag | None, str]]:
         """Return the flags that the reader asked for, and the keys that it asked for and that are not there."""
-        wanted = self._wanted
+        wanted = self.wanted
         if wanted.keys is not None and wanted.ids is None and wanted.tags is None:
             return [(snapshot.flags.get(key), key) for key in sorted(wanted.keys)]
         passing = (flag for flag in snapshot.flags.values() if wanted is EVERYTHING or wanted.passes_flag(flag))
@@ -173,7 +197,7 @@ class EntityReader:
         # The first frame of a flag knows what it was, and the present is what it is.
         first: dict[int, Frame] = {}
         for frame in missed:
-            if frame.passes(self._wanted):
+            if frame.passes(self.wanted):
                 first.setdefault(frame.change.flag_id, frame)
         before: dict[str, EntityResult] = {}
         after: dict[str, EntityResult] = {}
@@ -189,7 +213,7 @@ class EntityReader:
         return [result for key, result in after.items() if result != before.get(key, _nothing(key))]
 
     def _passes(self, flag: Flag) -> bool:
-        return self._wanted is EVERYTHING or self._wanted.passes_flag(flag)
+        return self.wanted is EVERYTHING or self.wanted.passes_flag(flag)
 
     def _visible(self, flag: Flag) -> bool:
         return flag.client_visible or not self._visible_only
@@ -198,6 +222,10 @@ class EntityReader:
         if flag is None or not self._visible(flag):
             return _nothing(key)
         return _shown(ruleset.evaluate_id(flag.id, self._entity.id, self._entity.context))
+
+
+#: Contexts come from JSON, so all of them can be written as such.
+_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 def _nothing(key: str) -> EntityResult:

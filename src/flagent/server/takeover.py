@@ -1,0 +1,212 @@
+"""Streams that have their connection to themselves: it is taken from uvicorn when the stream begins.
+
+For as long as an answer lasts, uvicorn keeps its parser, the scope, a request cycle, an event and a task, about ten
+kilobytes, and every event passes three calls and a framing of its own. A stream needs none of that. So when its answer
+begins, the transport gets another protocol, `Taken`, to which the broadcaster writes ready-made bytes; the application
+returns, and everything that was kept for the request is freed.
+
+An answer that is taken over ends with its connection (RFC 9112, section 6.3): `Connection: close`, and no chunks, which
+no reader of a stream needs, HTTP/1.0 does not know, and which would have to be framed for each event.
+
+What this leans on, beyond what asyncio promises of transports and protocols, are parts of uvicorn that have no
+documentation; `_USED` lists them. `missing` looks for them once, when the server starts. Under another server, or under
+a uvicorn that is not among the `_VERSIONS` this was read against, streams are plain ASGI answers (`EventStreamOutlet`):
+`tests/server/test_outlets.py` holds both to the same behaviour. When a new uvicorn comes out, read its
+`httptools_impl.py` for the names below, run that test, and raise the bound.
+
+uvicorn's own shutdown finds connections in `ServerState.connections` and calls `shutdown` on each. A taken one puts
+itself there in place of the one it came from, so it is waited for, counted and cut like all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from importlib.metadata import version
+
+import uvicorn
+from starlette.types import Scope
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from ..wire.encodings import Messages
+from . import asgi, eager
+from .connection import transport_of
+from .eager import Remainder
+from .protocols import Connection
+from .stream import PIECE, Stream
+
+_log = logging.getLogger("flagent.server")
+
+#: uvicorns whose code was read: from this one on, and before that one.
+_VERSIONS = ((0, 40), (0, 55))
+#: Names that the functions of uvicorn have to use, because what is done here takes the place of what they do there.
+_USED = (
+    # `disconnected` is how a cycle knows that nobody waits for its answer any more.
+    (RequestResponseCycle.run_asgi, {"disconnected", "response_complete", "on_response"}),
+    (RequestResponseCycle.send, {"disconnected"}),
+    (HttpToolsProtocol.__init__, {"parser", "connections", "server_state", "pipeline", "cycle", "flow"}),
+    (FlowControl.__init__, {"write_paused"}),
+    (HttpToolsProtocol.connection_made, {"connections"}),
+    (HttpToolsProtocol.connection_lost, {"parser", "connections", "_unset_keepalive_if_required"}),
+    (HttpToolsProtocol.on_headers_complete, {"cycle", "pipeline"}),
+    (HttpToolsProtocol.on_response_complete, {"total_requests", "pipeline"}),
+    (uvicorn.Server.shutdown, {"connections", "shutdown"}),
+)
+#: Bytes that a client may send into its stream, to which nothing listens, before it is cut.
+_MOST_HEARD = 64 << 10
+
+
+def missing() -> str:
+    """Return why connections can't be taken over, in words; empty when they can."""
+    release = version("uvicorn")
+    number = tuple(int(part) if part.isdigit() else 0 for part in release.split(".")[:2])
+    if not _VERSIONS[0] <= number < _VERSIONS[1]:
+        return f"uvicorn {release} is not one that this was written for"
+    for function, names in _USED:
+        absent = names.difference(function.__code__.co_names)
+        if absent:
+            return f"{function.__qualname__} of uvicorn {release} does not use {', '.join(sorted(absent))}"
+    return ""
+
+
+class Takeover:
+    """Takes connections from uvicorn.
+
+    Args:
+        headers: of the answers, besides those that the server adds to each.
+    """
+
+    def __init__(self, *headers: tuple[bytes, bytes]) -> None:
+        self._headers = headers
+        self._head = b""
+        self._head_of: list[tuple[bytes, bytes]] | None = None
+        self._missing = missing()
+        if self._missing:
+            _log.warning("streams cost more than they need to: %s", self._missing)
+
+    def of(self, scope: Scope) -> Taken | None:
+        """Return the connection of a request whose answer has not begun; None where the answer has to go by ASGI."""
+        connection = self._connection(scope)
+        if connection is None:
+            return None
+        transport, cycle = connection.transport, connection.cycle
+        # Neither an answer nor the lack of one is missed when the application returns.
+        cycle.disconnected = cycle.response_complete = True
+        connection.server_state.total_requests += 1
+        connection.leave()
+        state, paused = connection.server_state, connection.flow.write_paused
+        taken = Taken(transport, state, self._beginning(state), paused=paused)
+        # Parser and protocol refer to each other, which only the collector would find out.
+        connection.parser = None  # type: ignore[assignment]
+        transport.set_protocol(taken)
+        return taken
+
+    def _connection(self, scope: Scope) -> Connection | None:
+        transport = transport_of(scope)
+        # Pages of other origins need headers of their own, which are put into an answer on its way by ASGI.
+        if self._missing or not isinstance(transport, asyncio.Transport) or asgi.header(scope, b"origin"):
+            return None
+        connection = transport.get_protocol()
+        if not isinstance(connection, Connection) or transport.is_closing():
+            return None
+        # Whoever sends a second request before the first is answered is waiting for that answer.
+        return connection if connection.cycle.scope is scope and not connection.pipeline else None
+
+    def _beginning(self, state: ServerState) -> bytes:
+        """Return status line and headers; the server's own are others every second, because of the date."""
+        if state.default_headers is not self._head_of:
+            self._head_of = state.default_headers
+            headers = (*state.default_headers, *self._headers, (b"connection", b"close"))
+            fields = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+            self._head = b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n"
+        return self._head
+
+
+class Taken(asyncio.Protocol):
+    """A connection that carries one stream and nothing else: what the transport calls, and the stream's outlet.
+
+    Attributes:
+        head: status line and headers, which have to be written first.
+        sent: bytes that were handed to the connection.
+        transport: the connection.
+    """
+
+    __slots__ = ("_closed", "_heard", "_paused", "_state", "_stream", "_writable", "head", "sent", "transport")
+
+    def __init__(self, transport: asyncio.Transport, state: ServerState, head: bytes, *, paused: bool) -> None:
+        self.head = head
+        self.sent = 0
+        self.transport = transport
+        self._state = state
+        self._paused = paused
+        self._heard = 0
+        self._writable: asyncio.Future[None] | None = None
+        self._stream: Stream | None = None
+        self._closed: Callable[[Stream], None] | None = None
+        state.connections.add(self)  # type: ignore[arg-type]
+
+    def carry(self, stream: Stream, closed: Callable[[Stream], None]) -> None:
+        """Call `closed` with the stream when the connection is gone."""
+        self._stream, self._closed = stream, closed
+
+    def write(self, messages: Messages) -> Remainder | None:
+        """Write messages; what the connection does not take waits."""
+        body = messages[0] if len(messages) == 1 else b"".join(messages)
+        if self._paused or len(body) > PIECE:
+            return eager.start(self._write_pieces(body))
+        self.sent += len(body)
+        self.transport.write(body)
+        return None
+
+    async def _write_pieces(self, body: bytes) -> None:
+        # What the transport has is kept for this connection alone; what is left of the body is shared by all.
+        for position in range(0, len(body), PIECE):
+            while self._paused:
+                self._writable = asyncio.get_running_loop().create_future()
+                await self._writable
+            piece = body[position : position + PIECE]
+            self.sent += len(piece)
+            self.transport.write(piece)
+
+    def finish(self, messages: Messages, reason: str) -> Remainder | None:  # noqa: ARG002 - the messages say it
+        """Write the last messages and end the connection when they are on their way."""
+        rest = self.write(messages) if messages else None
+        if rest is None:
+            self.transport.close()
+        return rest
+
+    def shutdown(self) -> None:
+        """End, because uvicorn does: streams were told goodbye before."""
+        self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Pass over what a client says in the middle of its stream."""
+        self._heard += len(data)
+        if self._heard > _MOST_HEARD:
+            self.transport.abort()
+
+    def eof_received(self) -> bool:
+        """Take a client that has nothing more to say for one that is gone, as uvicorn does."""
+        return False
+
+    def pause_writing(self) -> None:
+        """Take no more."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """Let go on whatever waits."""
+        self._paused = False
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason makes no difference
+        """End with the connection."""
+        self._state.connections.discard(self)  # type: ignore[arg-type]
+        stream, closed = self._stream, self._closed
+        # The stream refers to this object, which would have to be collected otherwise.
+        self._stream = self._closed = None
+        if stream is not None and closed is not None:
+            closed(stream)
