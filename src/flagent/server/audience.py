@@ -8,7 +8,7 @@ its own. An audience is served in one go and is small enough for that: nobody jo
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from ..core.changes import Cursor
 from .hub import Hub
@@ -26,19 +26,52 @@ class Audience:
 
     Attributes:
         reader: says what they are told.
-        streams: who they are.
+        direct: streams whose connection takes bytes as they are, and what to call with them. Whatever is done for
+            each of them besides costs as much as that call, so that their bytes are counted here.
+        others: streams that have to be written to by their outlet.
+        written: bytes that were written to each of `direct`, also before it was one of them.
         place: what others have to have in common with them to join; None when nobody can.
         written_at: when something was written to all of them; to some it may have been later.
     """
 
-    __slots__ = ("place", "reader", "streams", "written_at")
+    __slots__ = ("direct", "others", "place", "reader", "written", "written_at")
 
     def __init__(self, reader: Reader, now: float) -> None:
         self.reader = reader
-        self.streams: set[Stream] = set()
+        # In the order in which they were opened, which is how they lie in memory.
+        self.direct: dict[Stream, Callable[[bytes], object]] = {}
+        self.others: dict[Stream, None] = {}
+        self.written = 0
         alike = reader.alike
         self.place: _Place | None = None if alike is None else (alike, reader.cursor)
         self.written_at = now
+
+    def __len__(self) -> int:
+        return len(self.direct) + len(self.others)
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """All of them."""
+        return (*self.direct, *self.others)
+
+    def add(self, stream: Stream) -> None:
+        """Take a stream in, which from now on reads by the common reader."""
+        stream.audience, stream.reader = self, self.reader
+        direct = stream.outlet.direct
+        if direct is None:
+            self.others[stream] = None
+        else:
+            self.direct[stream] = direct
+            stream.outlet.sent -= self.written
+
+    def remove(self, stream: Stream) -> None:
+        """Let a stream go."""
+        stream.audience = None
+        if stream in self.direct:
+            del self.direct[stream]
+            stream.outlet.sent += self.written
+        else:
+            del self.others[stream]
 
 
 class Audiences:
@@ -73,8 +106,7 @@ class Audiences:
             audience = Audience(stream.reader, now)
             self._quiet[audience] = None
             self._interests.add(audience, audience.reader.wanted)
-        stream.audience, stream.reader = audience, audience.reader
-        audience.streams.add(stream)
+        audience.add(stream)
         self._offer(audience)
         return first
 
@@ -83,9 +115,9 @@ class Audiences:
         audience = stream.audience
         if audience is None:
             return
-        stream.audience, stream.reader = None, audience.reader.copy()
-        audience.streams.discard(stream)
-        if audience.streams:
+        audience.remove(stream)
+        stream.reader = audience.reader.copy()
+        if len(audience):
             self._offer(audience)
         else:
             self._drop(audience)
@@ -122,19 +154,18 @@ class Audiences:
     def moved(self, audience: Audience) -> None:
         """See whether the audience has come to where others are already."""
         place, cursor = audience.place, audience.reader.cursor
-        if place is None or place[1] is cursor or not audience.streams:
+        if place is None or place[1] is cursor or not len(audience):
             return
         if self._open.get(place) is audience:
             del self._open[place]
         audience.place = place = (place[0], cursor)
         other = self._open.get(place)
-        if other is not None and len(other.streams) + len(audience.streams) <= SIZE:
+        if other is not None and len(other) + len(audience) <= SIZE:
             # Nobody shall wait for a sign of life for longer than before.
             keep, drop = sorted((audience, other), key=lambda each: each.written_at)
             for stream in drop.streams:
-                stream.audience, stream.reader = keep, keep.reader
-            keep.streams |= drop.streams
-            drop.streams = set()
+                drop.remove(stream)
+                keep.add(stream)
             self._drop(drop)
             audience = keep
         self._offer(audience)
@@ -149,7 +180,7 @@ class Audiences:
         place = audience.place
         if place is None:
             return
-        if len(audience.streams) < SIZE:
+        if len(audience) < SIZE:
             self._open.setdefault(place, audience)
         elif self._open.get(place) is audience:
             del self._open[place]

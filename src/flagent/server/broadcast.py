@@ -11,8 +11,9 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from itertools import count
+from typing import Any
 
 from ..wire.encodings import Messages
 from .audience import SIZE, Audience
@@ -100,6 +101,11 @@ class Broadcaster:
         self._delivery.write(stream, greeting)
         self._delivery.serve_one(stream)
         self._schedule(stream)
+
+    def blocked(self, stream: Stream, room: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Write nothing to the stream, whose connection is full, until there is `room`."""
+        if not stream.ended and stream.pending is None:
+            self._delivery.wait_for(stream, room())
 
     def closed(self, stream: Stream) -> None:
         """Serve the stream no more: its connection is gone."""
@@ -209,7 +215,7 @@ class Broadcaster:
         cost = 0.0
         for audience in due:
             # All of it may be gone by its turn.
-            if audience.streams:
+            if len(audience):
                 cost += max(_QUESTION, act(audience))
             if cost >= SIZE:
                 cost = 0.0

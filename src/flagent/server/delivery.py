@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
 from ..wire.encodings import NOTHING, Messages
 from .audience import Audience, Audiences
-from .eager import Remainder
 from .hub import Hub
-from .stream import Reader, Stream
+from .stream import PIECE, Reader, Stream
 
 _log = logging.getLogger("flagent.streams")
 
@@ -65,7 +64,7 @@ class Delivery:
     def give_sign(self, audience: Audience) -> int:
         """Tell an audience its news or, if there are none, that the connection lives."""
         written = self.serve(audience)
-        if written or not audience.streams:
+        if written or not len(audience):
             return written
         reader = audience.reader
         # Not to be asked again soon, also when there is nothing to say.
@@ -79,24 +78,39 @@ class Delivery:
         if not messages:
             return 0
         self._audiences(audience.reader).told(audience, self._clock())
-        streams = len(audience.streams)
-        waiting: list[tuple[Stream, Remainder]] = []
-        failed: list[tuple[Stream, Exception]] = []
-        self.written += streams * sum(map(len, messages))
-        for stream in audience.streams:
+        streams, size = len(audience), sum(map(len, messages))
+        self.written += streams * size
+        if audience.direct and size <= PIECE:
+            self._tell_direct(audience, messages[0] if len(messages) == 1 else b"".join(messages))
+        else:
+            self._tell_each(tuple(audience.direct), messages)
+        if audience.others:
+            self._tell_each(tuple(audience.others), messages)
+        return streams
+
+    def _tell_direct(self, audience: Audience, body: bytes) -> None:
+        # Counted first: whoever is full leaves in the middle of it.
+        audience.written += len(body)
+        failed = []
+        for write in tuple(audience.direct.values()):
+            try:
+                write(body)
+            except Exception as exc:  # noqa: BLE001 - it ends this stream and no other
+                failed.append((write, exc))
+        for write, reason in failed:
+            for stream, each in tuple(audience.direct.items()):
+                if each is write:
+                    self.fail(stream, reason)
+
+    def _tell_each(self, streams: Iterable[Stream], messages: Messages) -> None:
+        for stream in streams:
             try:
                 rest = stream.outlet.write(messages)
             except Exception as exc:  # noqa: BLE001 - it ends this stream and no other
-                failed.append((stream, exc))
+                self.fail(stream, exc)
             else:
                 if rest is not None:
-                    waiting.append((stream, rest))
-        for stream, rest in waiting:
-            self.part(stream)
-            self._wait_for(stream, rest.wait())
-        for stream, reason in failed:
-            self.fail(stream, reason)
-        return streams
+                    self.wait_for(stream, rest.wait())
 
     def serve_one(self, stream: Stream) -> None:
         """Tell a stream what it missed; then it is told what its equals are."""
@@ -106,7 +120,7 @@ class Delivery:
         try:
             news = reader.news() if reader.catch_up is None else NOTHING
             if reader.catch_up is not None:
-                self._wait_for(stream, self._catch_up(stream, reader.catch_up()))
+                self.wait_for(stream, self._catch_up(stream, reader.catch_up()))
         except Exception as exc:  # noqa: BLE001 - it ends this stream and no other
             self.fail(stream, exc)
             return
@@ -124,10 +138,11 @@ class Delivery:
             self.fail(stream, exc)
             return
         if rest is not None:
-            self._wait_for(stream, rest.wait())
+            self.wait_for(stream, rest.wait())
 
-    def _wait_for(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
+    def wait_for(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
         """Let the stream wait for `work`; what changes meanwhile comes afterwards."""
+        self.part(stream)
         stream.stalled_at, stream.taken = self._clock(), stream.taken_by_now()
         stream.pending = asyncio.create_task(self._finish(stream, work), name=f"stream {stream.number}")
         self._schedule(stream)

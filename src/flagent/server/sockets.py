@@ -198,6 +198,8 @@ class Socket:
 class _Outlet:
     """Where the messages of one subscription go; its end is that of the socket."""
 
+    direct = None
+
     def __init__(self, socket: Socket, number: Numbered | None) -> None:
         self.sent = 0
         self._socket = socket

@@ -89,10 +89,14 @@ class Outlet(Protocol):
     """How messages get to the far end.
 
     Attributes:
-        sent: bytes that were handed to the connection.
+        sent: bytes that were handed to the connection; `Stream.sent` knows of those that its audience counts.
     """
 
     sent: int
+
+    @property
+    def direct(self) -> Callable[[bytes], object] | None:
+        """What takes a body of at most `PIECE` bytes as it is; None where there is no such way."""
 
     def write(self, messages: Messages) -> Remainder | None:
         """Write messages; return what has to wait because the connection takes nothing, or None."""
@@ -105,6 +109,7 @@ class EventStreamOutlet:
     """The body of an HTTP answer, by way of any server."""
 
     __slots__ = ("_send", "sent")
+    direct = None
 
     def __init__(self, send: Send) -> None:
         self.sent = 0
@@ -215,13 +220,20 @@ class Stream:
         self.stalled_at = 0.0
         self.taken = 0
 
+    @property
+    def sent(self) -> int:
+        """Bytes that were handed to the connection."""
+        audience = self.audience
+        counted = audience.written if audience is not None and self in audience.direct else 0
+        return self.outlet.sent + counted
+
     def unsent(self) -> int:
         """Return how many bytes the system has not taken from us yet; 0 when nobody can tell."""
         return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
     def taken_by_now(self) -> int:
         """Return how many bytes the connection has taken; what was handed to it counts when nobody can tell."""
-        return self.outlet.sent - (0 if self.transport is None else bytes_left(self.transport))
+        return self.sent - (0 if self.transport is None else bytes_left(self.transport))
 
     def abort(self) -> None:
         """Cut the connection without sending what is buffered, which a reader that takes nothing never gets."""

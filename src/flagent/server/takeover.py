@@ -33,6 +33,7 @@ from uvicorn.server import ServerState
 
 from ..wire.encodings import Messages
 from . import asgi, eager
+from .broadcast import Broadcaster
 from .connection import transport_of
 from .eager import Remainder
 from .protocols import Connection
@@ -107,7 +108,7 @@ class Takeover:
     def _connection(self, scope: Scope) -> Connection | None:
         transport = transport_of(scope)
         # Pages of other origins need headers of their own, which are put into an answer on its way by ASGI.
-        if self._missing or not isinstance(transport, asyncio.Transport) or asgi.header(scope, b"origin"):
+        if self._missing or transport is None or asgi.header(scope, b"origin"):
             return None
         connection = transport.get_protocol()
         if not isinstance(connection, Connection) or transport.is_closing():
@@ -134,7 +135,18 @@ class Taken(asyncio.Protocol):
         transport: the connection.
     """
 
-    __slots__ = ("_closed", "_heard", "_paused", "_state", "_stream", "_writable", "head", "sent", "transport")
+    __slots__ = (
+        "_broadcaster",
+        "_heard",
+        "_in_pieces",
+        "_paused",
+        "_state",
+        "_stream",
+        "_writable",
+        "head",
+        "sent",
+        "transport",
+    )
 
     def __init__(self, transport: asyncio.Transport, state: ServerState, head: bytes, *, paused: bool) -> None:
         self.head = head
@@ -142,15 +154,21 @@ class Taken(asyncio.Protocol):
         self.transport = transport
         self._state = state
         self._paused = paused
+        self._in_pieces = False
         self._heard = 0
         self._writable: asyncio.Future[None] | None = None
         self._stream: Stream | None = None
-        self._closed: Callable[[Stream], None] | None = None
+        self._broadcaster: Broadcaster | None = None
         state.connections.add(self)  # type: ignore[arg-type]
 
-    def carry(self, stream: Stream, closed: Callable[[Stream], None]) -> None:
-        """Call `closed` with the stream when the connection is gone."""
-        self._stream, self._closed = stream, closed
+    def carry(self, stream: Stream, broadcaster: Broadcaster) -> None:
+        """Tell the broadcaster when the stream's connection is full, and when it is gone."""
+        self._stream, self._broadcaster = stream, broadcaster
+
+    @property
+    def direct(self) -> Callable[[bytes], object]:
+        """What takes bytes at once: the transport, as long as it has not asked for a pause."""
+        return self.transport.write
 
     def write(self, messages: Messages) -> Remainder | None:
         """Write messages; what the connection does not take waits."""
@@ -162,14 +180,21 @@ class Taken(asyncio.Protocol):
         return None
 
     async def _write_pieces(self, body: bytes) -> None:
+        self._in_pieces = True
         # What the transport has is kept for this connection alone; what is left of the body is shared by all.
         for position in range(0, len(body), PIECE):
-            while self._paused:
-                self._writable = asyncio.get_running_loop().create_future()
-                await self._writable
+            await self._room()
             piece = body[position : position + PIECE]
             self.sent += len(piece)
             self.transport.write(piece)
+        await self._room()
+        self._in_pieces = False
+
+    async def _room(self) -> None:
+        """Return when the connection takes something again; the broadcaster sees to it that this has an end."""
+        while self._paused:
+            self._writable = asyncio.get_running_loop().create_future()
+            await self._writable
 
     def finish(self, messages: Messages, reason: str) -> Remainder | None:  # noqa: ARG002 - the messages say it
         """Write the last messages and end the connection when they are on their way."""
@@ -193,8 +218,10 @@ class Taken(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        """Take no more."""
+        """Take no more; called in the middle of a write."""
         self._paused = True
+        if self._stream is not None and self._broadcaster is not None and not self._in_pieces:
+            self._broadcaster.blocked(self._stream, self._room)
 
     def resume_writing(self) -> None:
         """Let go on whatever waits."""
@@ -204,9 +231,9 @@ class Taken(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason makes no difference
         """End with the connection."""
-        self._state.connections.discard(self)  # type: ignore[arg-type]
-        stream, closed = self._stream, self._closed
+        self._state.connections.discard(self)
+        stream, broadcaster = self._stream, self._broadcaster
         # The stream refers to this object, which would have to be collected otherwise.
-        self._stream = self._closed = None
-        if stream is not None and closed is not None:
-            closed(stream)
+        self._stream = self._broadcaster = None
+        if stream is not None and broadcaster is not None:
+            broadcaster.closed(stream)

@@ -64,7 +64,7 @@ def _shown(stream: Stream, epoch: str, revision: int) -> dict[str, Any]:
         "filters": _conditions(about.wanted),
         "cursor": str(reader.cursor),
         "behind": max(0, revision - reader.seen.revision) if reader.seen.epoch == epoch else None,
-        "bytesSent": stream.outlet.sent,
+        "bytesSent": stream.sent,
         "stalled": stream.pending is not None,
     }
 

@@ -75,8 +75,6 @@ class EventStreams:
         self._broadcaster = broadcaster
         self._settings = settings
         self._takeover = Takeover(*HEADERS)
-        # One bound method for all of them.
-        self._closed = broadcaster.closed
         # How long a client shall wait before it connects again.
         self._retry = sse.retry(round(settings.retry * 1000))
 
@@ -89,7 +87,7 @@ class EventStreams:
         taken = self._takeover.of(scope)
         if taken is not None:
             stream = Stream(reader, taken, owner=None, transport=taken.transport, about=opener)
-            taken.carry(stream, self._closed)
+            taken.carry(stream, self._broadcaster)
             self._broadcaster.open(stream, (taken.head, self._retry, *greeting))
             return
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
