@@ -14,10 +14,10 @@ from functools import partial
 
 from starlette.applications import Starlette
 from starlette.datastructures import State
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from . import asgi, leaving
-from .asgi import Refusal
+from .asgi import HotRoute, Refusal
 from .bodies import Bodies
 from .broadcast import Broadcaster
 from .cors import cross_origin
@@ -60,7 +60,7 @@ class App:
         self.settings = settings
         self.services: Services | None = None
         self._resources = AsyncExitStack()
-        self._hot: dict[str, ASGIApp] = {}
+        self._hot: dict[str, HotRoute] = {}
         self._entry = cross_origin(self._answer, settings)
         self._framework = Starlette(routes=ROUTES, exception_handlers=exception_handlers, lifespan=self._lifespan)
 
@@ -71,26 +71,47 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        # Streams are never cached, so only those of web pages have to pass what would cost each of their events.
-        direct = scope["type"] == "http" and scope["path"] in _LONG and not asgi.header(scope, b"origin")
-        await (self._answer if direct else self._entry)(scope, receive, send)
+        # Only what pages of other origins ask has to pass what would cost as much as the rest of a hot answer.
+        hot = self._hot.get(scope["path"]) if scope["type"] == "http" else None
+        if hot is None or asgi.header(scope, b"origin"):
+            await self._entry(scope, receive, send)
+        else:
+            await self._answer_hot(hot, scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            hot = self._hot.get(scope["path"])
+            if hot is not None:
+                await self._answer_hot(hot, scope, receive, send)
+                return
             send = self._counting(scope, send)
             try:
                 self._admit(scope)
             except asgi.Refusal as refusal:
                 await refusal.answer(send)
                 return
-            hot = self._hot.get(scope["path"])
-            if hot is not None:
-                await _answered(hot, scope, receive, send)
-                return
         elif scope["type"] == "websocket":
             await self._connect(scope, receive, send)
             return
         await self._framework(scope, receive, send)
+
+    async def _answer_hot(self, hot: HotRoute, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request in front of the framework."""
+        scope.setdefault("state", {})
+        try:
+            self._admit(scope)
+            status = await hot(scope, receive, send)
+        except asgi.Refusal as refusal:
+            status = await refusal.answer(send)
+        except Exception:  # noqa: BLE001 - the top of a request's task
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            status = 500
+            # Refused by the server when the answer has begun; then it cuts the connection.
+            with suppress(RuntimeError):
+                await Refusal(status, "internal server error").answer(send)
+        # Streams are counted when they are opened.
+        if self.services is not None and status is not None and scope["path"] not in _LONG:
+            self.services.metrics.counted(scope["path"], status)
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the handshake of a WebSocket."""
@@ -108,8 +129,7 @@ class App:
         """Return `send` with the status counted; every further message goes straight through."""
         scope.setdefault("state", {})
         services = self.services
-        if services is None or scope["path"] in _LONG:
-            # Streams are counted when they are opened; a wrapper would cost each of their events.
+        if services is None:
             return send
 
         async def counted(message: Message) -> None:
@@ -201,7 +221,7 @@ def _observed(hub: Hub, broadcaster: Broadcaster) -> Metrics:
     return metrics
 
 
-def _hot_routes(hub: Hub, opening: Opening, gate: Gate, settings: Settings, metrics: Metrics) -> dict[str, ASGIApp]:
+def _hot_routes(hub: Hub, opening: Opening, gate: Gate, settings: Settings, metrics: Metrics) -> dict[str, HotRoute]:
     bodies, downloads = Bodies(hub), Downloads(settings)
     watching, evaluations = Watching(hub, opening), Evaluations(hub, settings, metrics.evaluations)
     event_streams = streams.EventStreams(opening.broadcaster, settings)
@@ -220,16 +240,6 @@ def _hot_routes(hub: Hub, opening: Opening, gate: Gate, settings: Settings, metr
         evaluation.PATH: evaluation.EvaluationRoute(evaluations, settings),
         evaluation.BATCH_PATH: evaluation.BatchRoute(evaluations, settings),
     }
-
-
-async def _answered(route: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    try:
-        await route(scope, receive, send)
-    except Exception:  # noqa: BLE001 - the top of a request's task
-        _log.exception("%s %s failed", scope["method"], scope["path"])
-        # Refused by the server when the answer has begun; then it cuts the connection.
-        with suppress(RuntimeError):
-            await Refusal(500, "internal server error").answer(send)
 
 
 def _own(stack: AsyncExitStack, work: Awaitable[None], name: str) -> None:

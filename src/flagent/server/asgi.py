@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -10,6 +10,9 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
+
+#: What answers a request in front of the framework: it returns the status to be counted, or None for one that lasts.
+HotRoute = Callable[[Scope, Receive, Send], Awaitable[int | None]]
 
 JSON = (b"content-type", b"application/json")
 #: Where our own server puts a request's connection in the `state` of its scope.
@@ -35,9 +38,9 @@ class Refusal(Exception):
         self.status = status
         self.headers = headers
 
-    async def answer(self, send: Send) -> None:
-        """Send the error."""
-        await respond(send, _encode({"message": str(self)}), JSON, *self.headers, status=self.status)
+    async def answer(self, send: Send) -> int:
+        """Send the error, and return its status."""
+        return await respond(send, _encode({"message": str(self)}), JSON, *self.headers, status=self.status)
 
     async def deny(self, send: Send) -> None:
         """Send the error instead of opening a WebSocket."""
@@ -62,11 +65,12 @@ def check_method(scope: Scope, *allowed: str) -> None:
         raise Refusal(405, f"{scope['method']} is not allowed here", (b"allow", ", ".join(allowed).encode()))
 
 
-async def respond(send: Send, body: bytes, *headers: tuple[bytes, bytes], status: int = 200) -> None:
-    """Send a whole answer."""
+async def respond(send: Send, body: bytes, *headers: tuple[bytes, bytes], status: int = 200) -> int:
+    """Send a whole answer, and return its status."""
     length = (b"content-length", b"%d" % len(body))
     await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})
+    return status
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
@@ -109,8 +113,12 @@ def decoded(place: str, document: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 def query(scope: Scope) -> list[tuple[str, str]]:
     """Return the members of the query string, in order."""
-    text: bytes = scope["query_string"]
-    return parse_qsl(text.decode("latin-1"), keep_blank_values=True) if text else []
+    return members(scope["query_string"])
+
+
+def members(query_string: bytes) -> list[tuple[str, str]]:
+    """Return the members of a query string, in order."""
+    return parse_qsl(query_string.decode("latin-1"), keep_blank_values=True) if query_string else []
 
 
 def first(members: Iterable[tuple[str, str]], name: str) -> str | None:
@@ -120,5 +128,8 @@ def first(members: Iterable[tuple[str, str]], name: str) -> str | None:
 
 def header(scope: Scope, name: bytes) -> str:
     """Return a header of the request, several joined by commas; empty when there is none."""
-    found: list[bytes] = [value for key, value in scope["headers"] if key == name]
-    return b", ".join(found).decode("latin-1")
+    found = b""
+    for key, value in scope["headers"]:
+        if key == name:
+            found = found + b", " + value if found else value
+    return found.decode("latin-1")

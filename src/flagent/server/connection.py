@@ -51,7 +51,9 @@ def prepare(transport: asyncio.WriteTransport | None, write_timeout: float) -> N
 def about(scope: Scope, kind: Kind, wanted: Filter) -> About:
     """Return who opens a stream."""
     client = scope.get("client")
-    client_id = asgi.header(scope, b"x-client-id") or asgi.first(asgi.query(scope), "clientID") or ""
+    client_id = asgi.header(scope, b"x-client-id")
+    if not client_id and b"clientID" in scope["query_string"]:
+        client_id = asgi.first(asgi.query(scope), "clientID") or ""
     return About(
         kind=kind,
         client_id=client_id[:_MAX_TEXT],

@@ -19,6 +19,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
+        self._answers: dict[tuple[str, int], Counter] = {}
         self.requests = Counter(
             "flagent_requests", "Answers by part of the API and status.", ["group", "status"], registry=registry
         )
@@ -45,7 +46,12 @@ class Metrics:
 
     def counted(self, path: str, status: int) -> None:
         """Count an answer."""
-        self.requests.labels(group_of(path), str(status)).inc()
+        place = (group_of(path), status)
+        counter = self._answers.get(place)
+        if counter is None:
+            # Looking a counter up by its labels costs more than counting.
+            counter = self._answers[place] = self.requests.labels(place[0], str(status))
+        counter.inc()
 
     def text(self) -> bytes:
         """Return all metrics as Prometheus reads them."""

@@ -27,16 +27,15 @@ class EvaluationRoute:
         self._limit = settings.max_body_bytes
         self._decoder = msgspec.json.Decoder(EvalContext)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer a request, and return the status."""
         try:
             context = asgi.decoded(*await _request(scope, receive, self._limit), self._decoder)
         except Refusal as refusal:
-            await refusal.answer(send)
-            return
+            return await refusal.answer(send)
         explains = bool(context.enable_debug) and asgi.first(asgi.query(scope), "view") == View.FULL
         result = self._evaluations.one(context, access_of(scope), explains=explains)
-        await asgi.respond(send, _encode(result), JSON)
+        return await asgi.respond(send, _encode(result), JSON)
 
 
 class BatchRoute:
@@ -47,15 +46,14 @@ class BatchRoute:
         self._limit = settings.max_body_bytes
         self._decoder = msgspec.json.Decoder(BatchBody)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer a request, and return the status."""
         try:
             body = asgi.decoded(*await _request(scope, receive, self._limit), self._decoder)
             results = await self._evaluations.many(body, access_of(scope))
         except Refusal as refusal:
-            await refusal.answer(send)
-            return
-        await asgi.respond(send, _encode({"evaluationResults": results}), JSON)
+            return await refusal.answer(send)
+        return await asgi.respond(send, _encode({"evaluationResults": results}), JSON)
 
 
 async def _request(scope: Scope, receive: Receive, limit: int) -> tuple[str, bytes]:
