@@ -111,12 +111,13 @@ class Audiences:
         return first
 
     def leave(self, stream: Stream) -> None:
-        """Give a stream a reader of its own."""
+        """Give a stream a reader of its own, unless it needs none any more."""
         audience = stream.audience
         if audience is None:
             return
         audience.remove(stream)
-        stream.reader = audience.reader.copy()
+        if not stream.ended:
+            stream.reader = audience.reader.copy()
         if len(audience):
             self._offer(audience)
         else:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import gc
 import logging
 import signal
 import socket
@@ -22,6 +21,7 @@ from types import FrameType
 import uvicorn
 
 from ..errors import ConfigurationError
+from . import collector
 from .app import App, create_app
 from .protocols import Connection, SocketConnection
 from .settings import Settings
@@ -40,8 +40,6 @@ _BACKLOG = 4096
 _MOST_DESCRIPTORS = 1 << 20
 #: Seconds between two pings on a WebSocket, and how long the answer may take.
 _PING = 20.0
-#: Objects that survive start-up are many and stay; collecting seldom keeps pauses out of the fan-out.
-_GC_THRESHOLDS = (50_000, 20, 50)
 
 
 def serve(settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> None:
@@ -57,9 +55,7 @@ def serve(settings: Settings, *, on_ready: Callable[[str], None] | None = None) 
     """
 
     def ready(url: str) -> None:
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        collector.settle()
         if on_ready is not None:
             on_ready(url)
 
