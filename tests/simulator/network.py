@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flagent.errors import TransportError
+from flagent.server import eager
 
 #: Bytes that a connection takes while nobody reads.
 _CAPACITY = 4096
@@ -176,6 +177,8 @@ class Pipe:
 class Outlet:
     """The server's end (`stream.Outlet`)."""
 
+    direct = None
+
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
 
@@ -186,9 +189,12 @@ class Outlet:
 
     def write(self, messages: Any) -> Any:
         """Write messages."""
-        return self._pipe.write(b"".join(messages))
+        return eager.start(self._pipe.write(b"".join(messages)))
 
-    async def finish(self, messages: Any, _reason: str) -> None:
+    def finish(self, messages: Any, _reason: str) -> Any:
         """Write the last messages and end."""
+        return eager.start(self._finish(messages))
+
+    async def _finish(self, messages: Any) -> None:
         await self._pipe.write(b"".join(messages))
         self._pipe.finish()

@@ -62,14 +62,14 @@ class Audience:
             self.others[stream] = None
         else:
             self.direct[stream] = direct
-            stream.outlet.sent -= self.written
+            stream.direct_bytes -= self.written
 
     def remove(self, stream: Stream) -> None:
         """Let a stream go."""
         stream.audience = None
         if stream in self.direct:
             del self.direct[stream]
-            stream.outlet.sent += self.written
+            stream.direct_bytes += self.written
         else:
             del self.others[stream]
 

@@ -86,13 +86,11 @@ PIECE = 128 << 10
 
 
 class Outlet(Protocol):
-    """How messages get to the far end.
+    """How messages get to the far end."""
 
-    Attributes:
-        sent: bytes that were handed to the connection; `Stream.sent` knows of those that its audience counts.
-    """
-
-    sent: int
+    @property
+    def sent(self) -> int:
+        """Bytes that were handed to the connection, without those that went there directly."""
 
     @property
     def direct(self) -> Callable[[bytes], object] | None:
@@ -167,6 +165,7 @@ class Stream:
         owner: the task of the request, which ends when the client hangs up; None when the connection itself tells.
         transport: the connection itself, if the server lets us have it.
         audience: those who are told the same; None for a stream that waits, or has ended.
+        direct_bytes: bytes that its audiences wrote to it directly, less those that the present one had counted before.
         number: the broadcaster's name for it.
         ended: nothing is written any more.
         nudge_at: when a compatible stream gets its nudge.
@@ -180,6 +179,7 @@ class Stream:
     __slots__ = (
         "about",
         "audience",
+        "direct_bytes",
         "due",
         "ended",
         "ends_at",
@@ -211,6 +211,7 @@ class Stream:
         self.owner = owner
         self.transport = transport
         self.audience: Audience | None = None
+        self.direct_bytes = 0
         self.number = -1
         self.ended = False
         self.nudge_at = math.inf
@@ -225,7 +226,7 @@ class Stream:
         """Bytes that were handed to the connection."""
         audience = self.audience
         counted = audience.written if audience is not None and self in audience.direct else 0
-        return self.outlet.sent + counted
+        return self.outlet.sent + self.direct_bytes + counted
 
     def unsent(self) -> int:
         """Return how many bytes the system has not taken from us yet; 0 when nobody can tell."""
