@@ -17,7 +17,7 @@ from starlette.datastructures import State
 from starlette.types import Message, Receive, Scope, Send
 
 from . import asgi, leaving
-from .asgi import HotRoute, Refusal
+from .asgi import Answer, HotRoute, Refusal
 from .bodies import Bodies
 from .broadcast import Broadcaster
 from .cors import cross_origin
@@ -35,6 +35,7 @@ from .settings import Settings
 from .storage import Storage, open_storage
 from .storage.tail import follow
 from .stream import Kind
+from .takeover import Takeover
 from .warnings import warnings_header
 from .watching import Watching
 
@@ -61,6 +62,7 @@ class App:
         self.services: Services | None = None
         self._resources = AsyncExitStack()
         self._hot: dict[str, HotRoute] = {}
+        self._takeover: Takeover | None = None
         self._entry = cross_origin(self._answer, settings)
         self._framework = Starlette(routes=ROUTES, exception_handlers=exception_handlers, lifespan=self._lifespan)
 
@@ -88,7 +90,7 @@ class App:
             try:
                 self._admit(scope)
             except asgi.Refusal as refusal:
-                await refusal.answer(send)
+                await refusal.answer.send(send)
                 return
         elif scope["type"] == "websocket":
             await self._connect(scope, receive, send)
@@ -100,18 +102,21 @@ class App:
         scope.setdefault("state", {})
         try:
             self._admit(scope)
-            status = await hot(scope, receive, send)
+            answer = await hot(scope, receive, send)
         except asgi.Refusal as refusal:
-            status = await refusal.answer(send)
+            answer = refusal.answer
         except Exception:  # noqa: BLE001 - the top of a request's task
             _log.exception("%s %s failed", scope["method"], scope["path"])
-            status = 500
-            # Refused by the server when the answer has begun; then it cuts the connection.
-            with suppress(RuntimeError):
-                await Refusal(status, "internal server error").answer(send)
+            answer = Refusal(500, "internal server error").answer
+        if isinstance(answer, Answer):
+            if self._takeover is None or not self._takeover.answered(scope, answer):
+                # Refused by the server when an answer has begun; then it cuts the connection.
+                with suppress(RuntimeError):
+                    await answer.send(send)
+            answer = answer.status
         # Streams are counted when they are opened.
-        if self.services is not None and status is not None and scope["path"] not in _LONG:
-            self.services.metrics.counted(scope["path"], status)
+        if self.services is not None and answer is not None and scope["path"] not in _LONG:
+            self.services.metrics.counted(scope["path"], answer)
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the handshake of a WebSocket."""
@@ -177,7 +182,8 @@ class App:
             _own(stack, _forever(gate.watch), "keys")
             metrics = _observed(hub, broadcaster)
             opening = Opening(hub, storage, broadcaster, settings, metrics.accepts)
-            self._hot = _hot_routes(hub, opening, gate, settings, metrics)
+            self._takeover = Takeover()
+            self._hot = _hot_routes(hub, opening, gate, settings, metrics, self._takeover)
             self.services = Services(settings, storage, hub, Editor(storage, hub), broadcaster, gate, metrics)
             self.state.services = self.services
             self._resources = stack.pop_all()
@@ -221,10 +227,12 @@ def _observed(hub: Hub, broadcaster: Broadcaster) -> Metrics:
     return metrics
 
 
-def _hot_routes(hub: Hub, opening: Opening, gate: Gate, settings: Settings, metrics: Metrics) -> dict[str, HotRoute]:
+def _hot_routes(
+    hub: Hub, opening: Opening, gate: Gate, settings: Settings, metrics: Metrics, takeover: Takeover
+) -> dict[str, HotRoute]:
     bodies, downloads = Bodies(hub), Downloads(settings)
     watching, evaluations = Watching(hub, opening), Evaluations(hub, settings, metrics.evaluations)
-    event_streams = streams.EventStreams(opening.broadcaster, settings)
+    event_streams = streams.EventStreams(opening.broadcaster, takeover, settings)
     stream = streams.StreamRoute(opening, event_streams)
     entity_stream = entity_streams.EntityStreamRoute(opening, watching, event_streams, settings)
     socket = sockets.SocketRoute(hub, opening, watching, evaluations, gate, settings)

@@ -14,6 +14,9 @@ a uvicorn that is not among the `_VERSIONS` this was read against, streams are p
 `tests/server/test_outlets.py` holds both to the same behaviour. When a new uvicorn comes out, read its
 `httptools_impl.py` for the names below, run that test, and raise the bound.
 
+Whole answers of hot routes are written in uvicorn's place, too, in one piece: a second write and the checks of headers
+that are our own would cost more than an evaluation. The connection stays uvicorn's.
+
 uvicorn's own shutdown finds connections in `ServerState.connections` and calls `shutdown` on each. A taken one puts
 itself there in place of the one it came from, so it is waited for, counted and cut like all others.
 """
@@ -22,7 +25,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from importlib.metadata import version
 
 import uvicorn
@@ -33,6 +37,7 @@ from uvicorn.server import ServerState
 
 from ..wire.encodings import Messages
 from . import asgi, eager
+from .asgi import Answer
 from .broadcast import Broadcaster
 from .connection import transport_of
 from .eager import Remainder
@@ -47,7 +52,7 @@ _VERSIONS = ((0, 40), (0, 55))
 _USED = (
     # `disconnected` is how a cycle knows that nobody waits for its answer any more.
     (RequestResponseCycle.run_asgi, {"disconnected", "response_complete", "on_response"}),
-    (RequestResponseCycle.send, {"disconnected"}),
+    (RequestResponseCycle.send, {"disconnected", "response_started", "response_complete", "keep_alive", "on_response"}),
     (HttpToolsProtocol.__init__, {"parser", "connections", "server_state", "pipeline", "cycle", "flow"}),
     (FlowControl.__init__, {"write_paused"}),
     (HttpToolsProtocol.connection_made, {"connections"}),
@@ -58,6 +63,10 @@ _USED = (
 )
 #: Bytes that a client may send into its stream, to which nothing listens, before it is cut.
 _MOST_HEARD = 64 << 10
+
+
+_CLOSE = (b"connection", b"close")
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
 def missing() -> str:
@@ -74,36 +83,54 @@ def missing() -> str:
 
 
 class Takeover:
-    """Takes connections from uvicorn.
+    """Takes connections from uvicorn: for good when a stream begins, and for the moment of writing a whole answer."""
 
-    Args:
-        headers: of the answers, besides those that the server adds to each.
-    """
-
-    def __init__(self, *headers: tuple[bytes, bytes]) -> None:
-        self._headers = headers
-        self._head = b""
-        self._head_of: list[tuple[bytes, bytes]] | None = None
+    def __init__(self) -> None:
+        # What the server adds to each answer, because of the date another text every second.
+        self._common = b""
+        self._common_of: list[tuple[bytes, bytes]] | None = None
         self._missing = missing()
         if self._missing:
             _log.warning("streams cost more than they need to: %s", self._missing)
 
-    def of(self, scope: Scope) -> Taken | None:
+    def stream(self, scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> Taken | None:
         """Return the connection of a request whose answer has not begun; None where the answer has to go by ASGI."""
         connection = self._connection(scope)
         if connection is None:
             return None
-        transport, cycle = connection.transport, connection.cycle
+        transport, cycle, state = connection.transport, connection.cycle, connection.server_state
         # Neither an answer nor the lack of one is missed when the application returns.
         cycle.disconnected = cycle.response_complete = True
-        connection.server_state.total_requests += 1
+        state.total_requests += 1
         connection.leave()
-        state, paused = connection.server_state, connection.flow.write_paused
-        taken = Taken(transport, state, self._beginning(state), paused=paused)
+        head = self._head(state, 200, (*headers, _CLOSE))
+        taken = Taken(transport, state, head, paused=connection.flow.write_paused)
         # Parser and protocol refer to each other, which only the collector would find out.
         connection.parser = None  # type: ignore[assignment]
         transport.set_protocol(taken)
         return taken
+
+    def answered(self, scope: Scope, answer: Answer) -> bool:
+        """Write a whole answer at once, where uvicorn would check its headers and write it in two parts.
+
+        Returns:
+            Whether it is written; it has to go by ASGI otherwise.
+        """
+        connection = self._connection(scope)
+        if connection is None:
+            return False
+        cycle, body = connection.cycle, answer.body
+        if cycle.response_started or connection.flow.write_paused or len(body) > PIECE or scope["method"] == "HEAD":
+            return False
+        length = () if answer.status == asgi.NOT_MODIFIED else ((b"content-length", b"%d" % len(body)),)
+        closing = () if cycle.keep_alive else (_CLOSE,)
+        head = self._head(connection.server_state, answer.status, (*answer.headers, *length, *closing))
+        connection.transport.write(head + body)
+        cycle.response_started = cycle.response_complete = True
+        if not cycle.keep_alive:
+            connection.transport.close()
+        cycle.on_response()
+        return True
 
     def _connection(self, scope: Scope) -> Connection | None:
         transport = transport_of(scope)
@@ -116,14 +143,12 @@ class Takeover:
         # Whoever sends a second request before the first is answered is waiting for that answer.
         return connection if connection.cycle.scope is scope and not connection.pipeline else None
 
-    def _beginning(self, state: ServerState) -> bytes:
-        """Return status line and headers; the server's own are others every second, because of the date."""
-        if state.default_headers is not self._head_of:
-            self._head_of = state.default_headers
-            headers = (*state.default_headers, *self._headers, (b"connection", b"close"))
-            fields = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-            self._head = b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n"
-        return self._head
+    def _head(self, state: ServerState, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """Return status line and headers."""
+        if state.default_headers is not self._common_of:
+            self._common_of = state.default_headers
+            self._common = _fields(state.default_headers)
+        return b"".join((_STATUS_LINES[status], self._common, _fields(headers), b"\r\n"))
 
 
 class Taken(asyncio.Protocol):
@@ -237,3 +262,7 @@ class Taken(asyncio.Protocol):
         self._stream = self._broadcaster = None
         if stream is not None and broadcaster is not None:
             broadcaster.closed(stream)
+
+
+def _fields(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])

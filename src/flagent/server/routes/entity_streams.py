@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from ...wire.encodings import FULL
 from .. import asgi
-from ..asgi import Refusal
+from ..asgi import Answer, Refusal
 from ..gate import access_of
 from ..opening import Opening
 from ..settings import Settings
@@ -29,7 +29,7 @@ class EntityStreamRoute:
         self._settings = settings
         self._decoder = msgspec.json.Decoder(Watch)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
         """Answer a request with a stream."""
         try:
             asgi.check_method(scope, "GET", "POST")
@@ -37,9 +37,9 @@ class EntityStreamRoute:
             watch = await self._watch(scope, receive)
             reader, greeting = self._watching.entity(watch, access_of(scope), FULL)
         except Refusal as refusal:
-            await refusal.answer(send)
-            return
+            return refusal.answer
         await self._event_streams.begin(scope, receive, send, reader, Kind.EVALUATIONS, greeting)
+        return None
 
     async def _watch(self, scope: Scope, receive: Receive) -> Watch:
         if scope["method"] == "POST":

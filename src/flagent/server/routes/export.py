@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from ...core.changes import Cursor, Snapshot
 from ...wire.codec import View
 from .. import asgi
-from ..asgi import Refusal
+from ..asgi import Answer, Refusal
 from ..bodies import Bodies, Form
 from ..downloads import Downloads
 from ..filters import EVERYTHING, Filter
@@ -35,28 +35,26 @@ class ExportRoute:
         self._bodies = bodies
         self._downloads = downloads
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> int:
-        """Answer a request, and return the status."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Answer | int:
+        """Answer a request."""
         try:
             asgi.check_method(scope, "GET", "HEAD")
             form = _form(scope["query_string"], asgi.header(scope, b"accept"), asgi.header(scope, b"accept-encoding"))
-            if form.after is None and await self._answered_unchanged(scope, send, form):
-                return 304
+            if form.after is None and (unchanged := self._unchanged(scope, form)) is not None:
+                return unchanged
             with self._downloads:
                 return await self._answer(scope, receive, send, form)
         except Refusal as refusal:
-            return await refusal.answer(send)
+            return refusal.answer
 
-    async def _answered_unchanged(self, scope: Scope, send: Send, form: Form) -> bool:
-        tag = entity_tag(self._hub.snapshot, form)
+    def _unchanged(self, scope: Scope, form: Form) -> Answer | None:
         held = asgi.header(scope, b"if-none-match")
-        if not held or not matches(held, tag):
-            return False
-        await send(
-            {"type": "http.response.start", "status": 304, "headers": [(b"etag", tag.encode()), *_common(scope)]}
-        )
-        await send({"type": "http.response.body", "body": b""})
-        return True
+        if not held:
+            return None
+        tag = entity_tag(self._hub.snapshot, form)
+        if not matches(held, tag):
+            return None
+        return Answer(b"", ((b"etag", tag.encode()), *_common(scope)), asgi.NOT_MODIFIED)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, form: Form) -> int:
         if form.after is not None and self._hub.is_ahead(form.after):

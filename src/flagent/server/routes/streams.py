@@ -13,7 +13,7 @@ from ...errors import StorageUnavailable
 from ...wire import sse
 from ...wire.encodings import COMPATIBLE, FULL, Messages
 from .. import asgi
-from ..asgi import Refusal
+from ..asgi import Answer, Refusal
 from ..broadcast import Broadcaster
 from ..connection import about, current_task, prepare, transport_of
 from ..filters import Filter
@@ -38,7 +38,7 @@ class StreamRoute:
         self._opening = opening
         self._event_streams = event_streams
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
         """Answer a request with a stream."""
         query = asgi.query(scope)
         wanted = Filter.of(query)
@@ -49,17 +49,16 @@ class StreamRoute:
             start = Start(wanted, last_event(scope, query), asgi.first(query, "since") or "")
             reader, greeting = await self._opening.changes(start, encoding)
         except StorageUnavailable as exc:
-            await asgi.unavailable(str(exc)).answer(send)
-            return
+            return asgi.unavailable(str(exc)).answer
         except Refusal as refusal:
-            await refusal.answer(send)
-            return
+            return refusal.answer
         if scope["method"] == "HEAD":
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             await send({"type": "http.response.body", "body": b""})
-            return
+            return None
         kind = Kind.COMPATIBLE if encoding is COMPATIBLE else Kind.SSE
         await self._event_streams.begin(scope, receive, send, reader, kind, greeting)
+        return None
 
 
 def last_event(scope: Scope, query: list[tuple[str, str]]) -> str:
@@ -71,10 +70,10 @@ def last_event(scope: Scope, query: list[tuple[str, str]]) -> str:
 class EventStreams:
     """Answers with streams, which the broadcaster writes from then on."""
 
-    def __init__(self, broadcaster: Broadcaster, settings: Settings) -> None:
+    def __init__(self, broadcaster: Broadcaster, takeover: Takeover, settings: Settings) -> None:
         self._broadcaster = broadcaster
+        self._takeover = takeover
         self._settings = settings
-        self._takeover = Takeover(*HEADERS)
         # How long a client shall wait before it connects again.
         self._retry = sse.retry(round(settings.retry * 1000))
 
@@ -84,7 +83,7 @@ class EventStreams:
         """Answer a request; where the connection can't be taken over, it lasts as long as the stream."""
         opener = about(scope, kind, reader.wanted)
         prepare(transport_of(scope), self._settings.write_timeout)
-        taken = self._takeover.of(scope)
+        taken = self._takeover.stream(scope, HEADERS)
         if taken is not None:
             stream = Stream(reader, taken, owner=None, transport=taken.transport, about=opener)
             taken.carry(stream, self._broadcaster)
