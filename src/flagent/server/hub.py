@@ -145,8 +145,7 @@ class Hub:
         """
         if cursor is self.cursor or cursor == self.cursor or self.is_ahead(cursor):
             return NOTHING, cursor
-        shared = wanted is EVERYTHING
-        place = (encoding, cursor, resumes)
+        shared, place = wanted is EVERYTHING, (encoding, cursor, resumes)
         found = self._answers.get(place) if shared else None
         if found is None:
             found = self._read(cursor, wanted, encoding)
@@ -166,8 +165,7 @@ class Hub:
         missed = self.frames_after(cursor)
         if missed is None:
             return self.nudge(wanted, now_ms), self.cursor
-        shared = wanted is EVERYTHING
-        place = (COMPATIBLE, cursor, False)
+        shared, place = wanted is EVERYTHING, (COMPATIBLE, cursor, False)
         found = self._answers.get(place) if shared else None
         if found is None:
             found = frames.coalesced(missed, wanted)
