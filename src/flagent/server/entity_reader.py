@@ -40,24 +40,42 @@ class Entity(Struct, frozen=True):
 
 
 class Histories:
-    """Rules as they were before the changes that are in memory, compiled once for all readers."""
+    """What readers of different entities have in common.
+
+    These are rules as they were before the changes that are in memory, and results as they are written: entities are
+    many, and the variants of a flag few.
+    """
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._at = hub.cursor
         self._before: dict[int, Ruleset] = {}
+        self._updates: dict[tuple[Encoding, str, int, str | None, str], bytes] = {}
 
     def before(self, frame: Frame) -> Ruleset | None:
         """Return what evaluates the flag as it was before a change; None when there was none."""
         if frame.before is None:
             return None
-        if self._at is not self._hub.cursor:
-            self._at, self._before = self._hub.cursor, {}
+        self._renew()
         found = self._before.get(frame.change.revision)
         if found is None:
             found = Ruleset.compile(Snapshot.of("", 0, (frame.before,)))
             self._before[frame.change.revision] = found
         return found
+
+    def update(self, encoding: Encoding, result: EntityResult) -> bytes:
+        """Return the message that tells a result of the newest rules; the attachment follows from flag and variant."""
+        self._renew()
+        place = (encoding, result.flag_key, result.flag_id, result.variant_key, result.reason)
+        made = self._updates.get(place)
+        if made is None:
+            message = EntityUpdate(str(self._at), result)
+            made = self._updates[place] = encoding.encode(message, self._at)
+        return made
+
+    def _renew(self) -> None:
+        if self._at is not self._hub.cursor:
+            self._at, self._before, self._updates = self._hub.cursor, {}, {}
 
 
 class EntityReader:
@@ -141,7 +159,7 @@ class EntityReader:
         if missed is None:
             return self._all_at_once()
         self.cursor = self._hub.cursor
-        return self._encoding.joined(map(self._update, self._changed(missed)))
+        return self._encoding.joined(self._histories.update(self._encoding, each) for each in self._changed(missed))
 
     def sign(self) -> Messages:
         """Return a heartbeat, without the digest: it is about rules."""
@@ -180,9 +198,6 @@ class EntityReader:
     def _whole(self, results: list[EntityResult]) -> Messages:
         message = EntityResults(str(self.cursor), results)
         return self._encoding.joined((self._encoding.encode(message, self.cursor),))
-
-    def _update(self, result: EntityResult) -> bytes:
-        return self._encoding.encode(EntityUpdate(str(self.cursor), result), self.cursor)
 
     def _flags(self, snapshot: Snapshot) -> Iterable[tuple[Flag | None, str]]:
         """Return the flags that the reader asked for, and the keys that it asked for and that are not there."""
