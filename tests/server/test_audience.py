@@ -89,6 +89,7 @@ class Scene:
         for audience in due:
             if len(audience):
                 self.delivery.serve(audience)
+        self.delivery.live.arrive()
         return len(due)
 
     def give_signs(self) -> None:
@@ -195,6 +196,22 @@ def test_one_that_was_away_is_told_what_it_missed_and_joins_the_others_again() -
     assert [message.id for message in connection.messages()] == [f"{EPOCH}:1"]
     assert away.audience is other.audience
     assert away.reader is other.reader
+
+
+def test_nothing_is_passed_over_when_someone_looks_in_the_middle_of_a_fan_out() -> None:
+    scene = Scene()
+    for _ in range(2 * SIZE):
+        scene.open(EVERYTHING)
+    scene.hub.deliver([scene.log.put(flag(1, "a"))])
+
+    first, second = scene.delivery.live.due()
+    scene.delivery.serve(first)
+    scene.delivery.live.settle()
+    scene.give_signs()
+    scene.delivery.serve(second)
+    scene.delivery.live.arrive()
+
+    assert {connection.messages()[0].type for _, connection in scene.streams} == {"flag.updated"}
 
 
 def test_what_nobody_wants_any_more_is_forgotten() -> None:

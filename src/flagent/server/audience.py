@@ -82,7 +82,7 @@ class Audiences:
     """
 
     def __init__(self, hub: Hub) -> None:
-        self.served = hub.cursor
+        self.served = self._reaching = hub.cursor
         self._hub = hub
         # Those that were silent longest come first: whoever is written to goes to the end.
         self._quiet: dict[Audience, None] = {}
@@ -124,15 +124,22 @@ class Audiences:
             self._drop(audience)
 
     def due(self) -> list[Audience]:
-        """Return those that the news may concern; they have to be told before anything else is asked here."""
+        """Return those that the news may concern; when all of them have been told, `arrive` has to be called."""
         missed = self._hub.frames_after(self.served)
-        before, self.served = self.served, self._hub.cursor
+        self._reaching = self._hub.cursor
         if missed is None:
             return list(self._quiet)
         found = self._interests.concerned(missed)
         for audience in found:
-            audience.reader.skip(before)
+            audience.reader.skip(self.served)
         return found
+
+    def arrive(self) -> None:
+        """Note that all who were due have been told.
+
+        Not before: others have turns in the middle of it, and nobody may pass over what they were not told yet.
+        """
+        self.served = self._reaching
 
     def silent(self, since: float) -> list[Audience]:
         """Return those that have heard nothing from that moment on."""

@@ -196,6 +196,7 @@ class Broadcaster:
     async def _serve_all(self) -> None:
         if self._delivery.live.served is not self._hub.cursor:
             await self._each(self._delivery.live.due(), self._delivery.serve)
+            self._delivery.live.arrive()
             if self._hub.changed_at:
                 # By the clock of the day: the edit may have been made by another process.
                 self.delivered(max(0, now_ms() - self._hub.changed_at) / 1000)
@@ -205,6 +206,7 @@ class Broadcaster:
         if now >= self._window_ends:
             self._window_ends = math.inf
             await self._each(self._delivery.compatible.due(), self._delivery.serve)
+            self._delivery.compatible.arrive()
 
     async def _give_signs(self) -> None:
         for audiences in (self._delivery.live, self._delivery.compatible):

@@ -191,9 +191,9 @@ class Taken(asyncio.Protocol):
         self._stream, self._broadcaster = stream, broadcaster
 
     @property
-    def direct(self) -> Callable[[bytes], object]:
-        """What takes bytes at once: the transport, as long as it has not asked for a pause."""
-        return self.transport.write
+    def direct(self) -> Callable[[bytes], object] | None:
+        """What takes bytes at once: the transport, unless it has asked for a pause, which it does only once."""
+        return None if self._paused else self.transport.write
 
     def write(self, messages: Messages) -> Remainder | None:
         """Write messages; what the connection does not take waits."""
