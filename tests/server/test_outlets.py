@@ -273,6 +273,53 @@ def test_the_body_of_a_request_for_one_entity_is_read_before(start: Start) -> No
         received(client, b"event: evaluation\n")
 
 
+def evaluation(*headers: bytes, version: bytes = b"1.1") -> bytes:
+    body = b'{"entityID":"u1","flagKey":"a"}'
+    length = b"Content-Length: %d" % len(body)
+    return b"\r\n".join((b"POST /api/v1/evaluation HTTP/" + version, b"Host: t", *headers, length, b"", body))
+
+
+class TestWholeAnswers:
+    """Answers of hot routes, which are written in one piece where that can be."""
+
+    def test_requests_that_come_at_once_are_answered_in_their_order(self, start: Start) -> None:
+        server = start()
+        with raw(server, _HEALTH + evaluation() + _HEALTH + evaluation(b"Connection: close")) as client:
+            answers = b""
+            while chunk := client.recv(65536):
+                answers += chunk
+
+        kinds = [b"evalContext" in each for each in answers.split(b"HTTP/1.1 200 OK\r\n")[1:]]
+        assert kinds == [False, True, False, True]
+
+    @pytest.mark.parametrize(
+        "request_bytes",
+        [evaluation(b"Connection: close"), evaluation(version=b"1.0")],
+        ids=["asked to", "HTTP/1.0"],
+    )
+    def test_the_connection_ends_when_it_has_to(self, start: Start, request_bytes: bytes) -> None:
+        server = start()
+        with raw(server, request_bytes) as client:
+            head = received(client, b"}}").lower()
+
+            assert is_cut(client)
+        assert b"connection: close\r\n" in head and b"date: " in head
+
+    def test_it_stays_open_otherwise_and_what_has_no_body_has_no_length(self, start: Start) -> None:
+        server = start()
+        get = b"GET /api/v1/export/eval_cache/json HTTP/1.1\r\nHost: t\r\n"
+        with raw(server, get + b"\r\n") as client:
+            first = received(client, b"}").lower()
+            tag = first.partition(b"etag: ")[2].partition(b"\r\n")[0]
+            client.sendall(get + b"If-None-Match: " + tag + b"\r\n\r\n")
+            unchanged = received(client, b"\r\n\r\n")
+            client.sendall(_HEALTH)
+
+            assert received(client, b"}").startswith(b"HTTP/1.1 200 OK")
+        assert unchanged.startswith(b"HTTP/1.1 304 Not Modified\r\n")
+        assert b"content-length" not in unchanged.lower()
+
+
 class TestMissing:
     """What is looked for in uvicorn when the server starts."""
 
