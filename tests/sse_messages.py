@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 from types import TracebackType
@@ -58,7 +59,7 @@ class Subscriber:
         lines = [f"GET {path}?{query} HTTP/1.1", "Host: test", "Accept: text/event-stream"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
-        self._file = self.socket.makefile("rb")
+        self._file: io.BufferedReader = self.socket.makefile("rb")
         self._buffer = b""
         self._pending: list[Message] = []
         self.status = int(self._file.readline().split()[1])
@@ -99,6 +100,9 @@ class Subscriber:
             self._pending = parse(complete + separator)
 
     def _chunk(self) -> bytes:
+        if self.headers.get("transfer-encoding") != "chunked":
+            # The end of the connection is that of the answer.
+            return self._file.read1()
         length = int(self._file.readline().strip() or b"0", 16)
         chunk = self._file.read(length)
         self._file.readline()

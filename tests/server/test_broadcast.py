@@ -32,10 +32,9 @@ class Connection:
         self.takes.set()
         self.ended = False
         self.owner = asyncio.create_task(asyncio.Event().wait())
+        self.broadcaster = scene.broadcaster
         hub, cursor = scene.hub, scene.hub.cursor
-        self.reader = reader = (
-            CompatibleReader(hub, cursor, wanted) if compatible else ChangeReader(hub, cursor, wanted, FULL)
-        )
+        reader = CompatibleReader(hub, cursor, wanted) if compatible else ChangeReader(hub, cursor, wanted, FULL)
         outlet = EventStreamOutlet(self.send)
         self.stream = Stream(reader, outlet, owner=self.owner, about=About(Kind.SSE, wanted=wanted))
         scene.broadcaster.open(self.stream, (b"hello",))
@@ -48,8 +47,9 @@ class Connection:
         self.ended = not message["more_body"]
 
     def seen(self) -> Cursor:
-        assert isinstance(self.reader, ChangeReader)
-        return self.reader.seen
+        # Asked for in this way, every reader is told how far it has got.
+        assert self.stream in self.broadcaster.streams
+        return self.stream.reader.seen
 
     def messages(self) -> list[Message]:
         return parse(self.written)
@@ -108,7 +108,7 @@ def test_a_heartbeat_tells_a_filtered_reader_where_it_is() -> None:
         await scene.until(lambda: bool(connection.written))
 
         assert [(each.type, each.id) for each in connection.messages()] == [("heartbeat", f"{EPOCH}:1")]
-        assert connection.reader.cursor == scene.hub.cursor
+        assert connection.stream.reader.cursor == scene.hub.cursor
 
     play(Scene(Log(flag(1, "a")), heartbeat=0.05), plot)
 

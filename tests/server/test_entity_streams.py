@@ -10,6 +10,7 @@ from urllib.parse import quote
 import pytest
 from live import LiveServer
 from sse_messages import Message, Subscriber
+from waiting import until
 
 PATHS = ["/api/v1/realtime/evaluations", "/realtime/evaluations"]
 
@@ -178,6 +179,8 @@ def test_ten_thousand_flags_do_not_keep_others_waiting(live_server: LiveServer) 
     live_server.http.post(
         "/import", json={"format": "yaml", "content": f"flags:\n{flags}"}, timeout=60
     ).raise_for_status()
+    # On a busy machine the answer does not wait until all of them are there.
+    until(lambda: len(live_server.services.hub.snapshot.flags) == 10_000, 60)
     with watching(live_server) as stream:
         stream.next("connected")
         assert len(stream.next("evaluations").data["evaluations"]) == 10_000

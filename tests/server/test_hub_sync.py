@@ -226,3 +226,67 @@ def log_put(log: Log, hub: Hub, new: Flag) -> None:
     # What changes nothing is no change.
     if old is None or (old.key, old.enabled) != (new.key, new.enabled):
         hub.deliver([log.put(new)])
+
+
+def resumed(hub: Hub, revision: int, wanted: Filter = EVERYTHING) -> list[Message]:
+    return parse(b"".join(hub.read(at(revision), wanted, resumes=True)[0]))
+
+
+def test_a_reader_that_resumes_gets_one_event_for_many_changes_of_one_flag() -> None:
+    log = Log()
+    hub = Hub(log.stored())
+    hub.deliver(many(log, 20))
+
+    (event,) = resumed(hub, 3)
+
+    assert (event.type, event.data["from"], event.id) == ("sync", f"{EPOCH}:3", f"{EPOCH}:20")
+    assert [each["description"] for each in event.data["flags"]] == ["19"]
+    # One that was there all the time is told of each.
+    assert len(read(hub, 3)) == 17
+
+
+def test_a_reader_that_resumes_gets_changes_of_different_flags_one_by_one() -> None:
+    log = Log()
+    hub = Hub(log.stored())
+    hub.deliver([log.put(flag(number, f"f{number}")) for number in range(1, 9)])
+
+    assert [event.type for event in resumed(hub, 0)] == ["flag.updated"] * 8
+
+
+def test_a_reader_that_resumes_with_tags_gets_changes_because_nobody_knows_what_left_a_tag() -> None:
+    log = Log(flag(1, "a", tags=["x"]))
+    hub = Hub(log.stored())
+    hub.deliver([log.put(flag(1, "a", tags=["x"], description=str(number))) for number in range(9)])
+
+    assert len(resumed(hub, 0, Filter(tags=frozenset({"x"})))) == 9
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 3), st.sampled_from(["a", "b", "c", ""])), max_size=20), st.integers(0, 20))
+def test_whoever_resumes_ends_up_where_the_server_is(steps: list[tuple[int, str]], stopped: int) -> None:
+    log = Log()
+    hub = Hub(log.stored())
+    known = log.snapshot
+    for position, (number, key) in enumerate(steps):
+        taken = {each.key for each in log.snapshot.flags.values() if each.id != number}
+        if key == "" and log.snapshot.by_id(number) is not None:
+            hub.deliver([log.delete(number)])
+        elif key and key not in taken:
+            hub.deliver([log.put(flag(number, key, description=str(position)))])
+        if position <= stopped:
+            known = log.snapshot
+
+    events = resumed(hub, known.revision)
+
+    flags = {each.id: each.key for each in known.flags.values()}
+    for event in events:
+        for gone in event.data.get("deleted", []):
+            flags.pop(gone["id"], None)
+        for each in event.data.get("flags", []):
+            flags[each["id"]] = each["key"]
+        if event.type != "sync":
+            flags.pop(event.data["flagID"], None)
+            if "flag" in event.data:
+                flags[event.data["flagID"]] = event.data["flag"]["key"]
+    assert flags == {each.id: each.key for each in hub.snapshot.flags.values()}
+    assert not events or events[-1].id == str(hub.cursor)

@@ -100,9 +100,13 @@ def test_a_crash_in_one_stream_ends_only_that_stream(live_server: LiveServer, ca
         broken.next("connected")
         other.next("connected")
 
+        def fail(body: bytes) -> None:
+            raise ValueError(f"{len(body)} bytes are too many")
+
         def damage() -> None:
-            streams = live_server.services.broadcaster._streams
-            next(iter(streams.values())).reader._hub = None  # type: ignore[attr-defined]
+            first = live_server.services.broadcaster.streams[0]
+            assert first.audience is not None
+            first.audience.direct[first] = fail
 
         live_server.call(damage)
         with caplog.at_level(logging.ERROR, "flagent.streams"):

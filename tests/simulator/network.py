@@ -177,6 +177,9 @@ class Socket:
     def get_extra_info(self, _name: str) -> None:
         """Return None: there is no socket behind it."""
 
+    def get_protocol(self) -> None:
+        """Return None: it is none of uvicorn's, from which it could be taken."""
+
     def get_write_buffer_size(self) -> int:
         """Return how many bytes the client has not taken yet."""
         return self._pipe.unread

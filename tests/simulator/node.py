@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter
 from flagent.core.model import Flag
 from flagent.errors import StorageUnavailable, TransportError
 from flagent.server import asgi, leaving
-from flagent.server.app import _answered, _follow, _forever
+from flagent.server.app import _follow, _forever
 from flagent.server.bodies import Bodies
 from flagent.server.broadcast import Broadcaster
 from flagent.server.downloads import Downloads
@@ -27,6 +27,7 @@ from flagent.server.hub import Hub
 from flagent.server.opening import Opening
 from flagent.server.routes import export, streams
 from flagent.server.settings import Settings
+from flagent.server.takeover import Takeover
 
 from .database import Database, View
 from .network import Pipe, Socket
@@ -86,7 +87,7 @@ class Node:
         self.broadcaster = Broadcaster(hub, settings, clock=self._loop.time)
         self.editor = Editor(storage, hub)
         opening = Opening(hub, storage, self.broadcaster, settings, _COUNTER)
-        stream = streams.StreamRoute(opening, settings)
+        stream = streams.StreamRoute(opening, streams.EventStreams(self.broadcaster, Takeover(), settings))
         self._routes: dict[str, Any] = dict.fromkeys(streams.PATHS, stream)
         self._routes[export.PATH] = export.ExportRoute(hub, Bodies(hub), Downloads(settings))
         self._own(_follow(storage, hub))
@@ -148,7 +149,12 @@ class Node:
 
     async def _answer(self, route: Any, scope: dict[str, Any], pipe: Pipe) -> None:
         try:
-            await _answered(route, scope, pipe.receive, pipe.send)
+            try:
+                answer = await route(scope, pipe.receive, pipe.send)
+            except asgi.Refusal as refusal:
+                answer = refusal.answer
+            if isinstance(answer, asgi.Answer):
+                await answer.send(pipe.send)
         finally:
             if not pipe.closed.is_set():
                 pipe.cut()

@@ -14,10 +14,10 @@ from functools import partial
 
 from starlette.applications import Starlette
 from starlette.datastructures import State
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from . import asgi, leaving, questions, spending
-from .asgi import Refusal
+from .asgi import Answer, HotRoute, Refusal
 from .bodies import Bodies
 from .broadcast import Broadcaster
 from .cors import cross_origin
@@ -37,6 +37,7 @@ from .siblings import Siblings
 from .storage import Storage, open_storage
 from .storage.tail import follow
 from .stream import Kind
+from .takeover import Takeover
 from .warnings import warnings_header
 from .watching import Watching
 
@@ -63,7 +64,8 @@ class App:
         self.services: Services | None = None
         self._siblings = siblings
         self._resources = AsyncExitStack()
-        self._hot: dict[str, ASGIApp] = {}
+        self._hot: dict[str, HotRoute] = {}
+        self._takeover: Takeover | None = None
         self._entry = cross_origin(self._answer, settings)
         self._framework = Starlette(routes=ROUTES, exception_handlers=exception_handlers, lifespan=self._lifespan)
 
@@ -74,26 +76,50 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        # Streams are never cached, so only those of web pages have to pass what would cost each of their events.
-        direct = scope["type"] == "http" and scope["path"] in _LONG and not asgi.header(scope, b"origin")
-        await (self._answer if direct else self._entry)(scope, receive, send)
+        # Only what pages of other origins ask has to pass what would cost as much as the rest of a hot answer.
+        hot = self._hot.get(scope["path"]) if scope["type"] == "http" else None
+        if hot is None or asgi.header(scope, b"origin"):
+            await self._entry(scope, receive, send)
+        else:
+            await self._answer_hot(hot, scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            hot = self._hot.get(scope["path"])
+            if hot is not None:
+                await self._answer_hot(hot, scope, receive, send)
+                return
             send = self._counting(scope, send)
             try:
                 self._admit(scope)
             except asgi.Refusal as refusal:
-                await refusal.answer(send)
-                return
-            hot = self._hot.get(scope["path"])
-            if hot is not None:
-                await _answered(hot, scope, receive, send)
+                await refusal.answer.send(send)
                 return
         elif scope["type"] == "websocket":
             await self._connect(scope, receive, send)
             return
         await self._framework(scope, receive, send)
+
+    async def _answer_hot(self, hot: HotRoute, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request in front of the framework."""
+        scope.setdefault("state", {})
+        try:
+            self._admit(scope)
+            answer = await hot(scope, receive, send)
+        except asgi.Refusal as refusal:
+            answer = refusal.answer
+        except Exception:  # noqa: BLE001 - the top of a request's task
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            answer = Refusal(500, "internal server error").answer
+        if isinstance(answer, Answer):
+            if self._takeover is None or not self._takeover.answered(scope, answer):
+                # Refused by the server when an answer has begun; then it cuts the connection.
+                with suppress(RuntimeError):
+                    await answer.send(send)
+            answer = answer.status
+        # Streams are counted when they are opened.
+        if self.services is not None and answer is not None and scope["path"] not in _LONG:
+            self.services.metrics.counted(scope["path"], answer)
 
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the handshake of a WebSocket."""
@@ -111,8 +137,7 @@ class App:
         """Return `send` with the status counted; every further message goes straight through."""
         scope.setdefault("state", {})
         services = self.services
-        if services is None or scope["path"] in _LONG:
-            # Streams are counted when they are opened; a wrapper would cost each of their events.
+        if services is None:
             return send
 
         async def counted(message: Message) -> None:
@@ -161,7 +186,8 @@ class App:
             siblings = self._siblings
             metrics = _observed(hub, broadcaster, siblings.carried)
             opening = Opening(hub, storage, broadcaster, settings, metrics.accepts)
-            self._hot = _hot_routes(hub, opening, gate, settings, metrics)
+            self._takeover = Takeover()
+            self._hot = _hot_routes(hub, opening, gate, settings, metrics, self._takeover)
             editor = Editor(storage, hub)
             services = Services(settings, storage, hub, editor, broadcaster, gate, metrics, siblings)
             self.services = self.state.services = services
@@ -216,11 +242,14 @@ def _observed(hub: Hub, broadcaster: Broadcaster, carried: Report) -> Metrics:
     return metrics
 
 
-def _hot_routes(hub: Hub, opening: Opening, gate: Gate, settings: Settings, metrics: Metrics) -> dict[str, ASGIApp]:
+def _hot_routes(
+    hub: Hub, opening: Opening, gate: Gate, settings: Settings, metrics: Metrics, takeover: Takeover
+) -> dict[str, HotRoute]:
     bodies, downloads = Bodies(hub), Downloads(settings)
     watching, evaluations = Watching(hub, opening), Evaluations(hub, settings, metrics.evaluations)
-    stream = streams.StreamRoute(opening, settings)
-    entity_stream = entity_streams.EntityStreamRoute(opening, watching, settings)
+    event_streams = streams.EventStreams(opening.broadcaster, takeover, settings)
+    stream = streams.StreamRoute(opening, event_streams)
+    entity_stream = entity_streams.EntityStreamRoute(opening, watching, event_streams, settings)
     socket = sockets.SocketRoute(hub, opening, watching, evaluations, gate, settings)
     metrics.gauge("bodies_made", "Snapshots and net changes encoded or compressed.", lambda: bodies.made)
     metrics.gauge("streams_refused", "Streams refused because they came too early.", lambda: opening.admission.refused)
@@ -249,16 +278,6 @@ def _join(services: Services) -> None:
         told=lambda message: gate.spend(spending.decode(message)),
         answer=partial(questions.answered, services),
     )
-
-
-async def _answered(route: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    try:
-        await route(scope, receive, send)
-    except Exception:  # noqa: BLE001 - the top of a request's task
-        _log.exception("%s %s failed", scope["method"], scope["path"])
-        # Refused by the server when the answer has begun; then it cuts the connection.
-        with suppress(RuntimeError):
-            await Refusal(500, "internal server error").answer(send)
 
 
 def _own(stack: AsyncExitStack, work: Awaitable[None], name: str) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
 T = TypeVar("T")
 
+
 JSON = (b"content-type", b"application/json")
+#: The status of an answer that has no body, and tells the length of none.
+NOT_MODIFIED = 304
 #: Where our own server puts a request's connection in the `state` of its scope.
 TRANSPORT = "flagent.transport"
 #: Where the gate puts who calls, in the same `state`.
@@ -20,6 +24,33 @@ ACCESS = "flagent.access"
 WARNINGS = "flagent.warnings"
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Answer(Struct, frozen=True):
+    """A whole answer, which nothing of has been sent yet.
+
+    Attributes:
+        body: the content, whose length is told by whoever sends it.
+        headers: all others.
+        status: the HTTP status code.
+    """
+
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = (JSON,)
+    status: int = 200
+
+    async def send(self, send: Send) -> None:
+        """Send it by ASGI."""
+        headers = list(self.headers)
+        if self.status != NOT_MODIFIED:
+            headers.append((b"content-length", b"%d" % len(self.body)))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+#: What answers a request in front of the framework. It returns the answer, or the status of what it has sent itself,
+#: or None for a stream, which is not over.
+HotRoute = Callable[[Scope, Receive, Send], Awaitable[Answer | int | None]]
 
 
 class Refusal(Exception):
@@ -35,9 +66,10 @@ class Refusal(Exception):
         self.status = status
         self.headers = headers
 
-    async def answer(self, send: Send) -> None:
-        """Send the error."""
-        await respond(send, _encode({"message": str(self)}), JSON, *self.headers, status=self.status)
+    @property
+    def answer(self) -> Answer:
+        """The error as it is sent."""
+        return Answer(_encode({"message": str(self)}), (JSON, *self.headers), self.status)
 
     async def deny(self, send: Send) -> None:
         """Send the error instead of opening a WebSocket."""
@@ -60,13 +92,6 @@ def check_method(scope: Scope, *allowed: str) -> None:
     """
     if scope["method"] not in allowed:
         raise Refusal(405, f"{scope['method']} is not allowed here", (b"allow", ", ".join(allowed).encode()))
-
-
-async def respond(send: Send, body: bytes, *headers: tuple[bytes, bytes], status: int = 200) -> None:
-    """Send a whole answer."""
-    length = (b"content-length", b"%d" % len(body))
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
@@ -109,8 +134,12 @@ def decoded(place: str, document: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 def query(scope: Scope) -> list[tuple[str, str]]:
     """Return the members of the query string, in order."""
-    text: bytes = scope["query_string"]
-    return parse_qsl(text.decode("latin-1"), keep_blank_values=True) if text else []
+    return members(scope["query_string"])
+
+
+def members(query_string: bytes) -> list[tuple[str, str]]:
+    """Return the members of a query string, in order."""
+    return parse_qsl(query_string.decode("latin-1"), keep_blank_values=True) if query_string else []
 
 
 def first(members: Iterable[tuple[str, str]], name: str) -> str | None:
@@ -120,5 +149,8 @@ def first(members: Iterable[tuple[str, str]], name: str) -> str | None:
 
 def header(scope: Scope, name: bytes) -> str:
     """Return a header of the request, several joined by commas; empty when there is none."""
-    found: list[bytes] = [value for key, value in scope["headers"] if key == name]
-    return b", ".join(found).decode("latin-1")
+    found = b""
+    for key, value in scope["headers"]:
+        if key == name:
+            found = found + b", " + value if found else value
+    return found.decode("latin-1")

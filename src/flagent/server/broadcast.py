@@ -15,9 +15,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from itertools import count
 from typing import Any
 
-from ..wire.encodings import NOTHING, Messages
-from . import eager
+from ..wire.encodings import Messages
+from .audience import SIZE, Audience
 from .deadlines import Deadlines
+from .delivery import Delivery
 from .editor import now_ms
 from .hub import Hub
 from .settings import Settings
@@ -25,12 +26,12 @@ from .stream import Kind, Stream
 
 _log = logging.getLogger("flagent.streams")
 
-#: Streams written to before others on the event loop have a turn: about two milliseconds.
-_SLICE = 200
 #: How far the life of a stream may be from `max_age`, so that those that were opened together do not end together.
 _AGE_SPREAD = 0.2
 #: The longest wait in seconds that the goodbye to a stream that is old enough asks for.
 _RETURN = 1.0
+#: What asking an audience costs that has nothing to hear, in writes to a stream.
+_QUESTION = 0.25
 
 
 class Broadcaster:
@@ -38,17 +39,13 @@ class Broadcaster:
 
     Attributes:
         draining: no stream may be opened any more.
-        failed: how many streams ended because writing to them raised something unexpected.
         stalled: how many streams ended because their connection took nothing.
-        written: bytes that were written to streams.
     """
 
     def __init__(self, hub: Hub, settings: Settings, *, clock: Callable[[], float]) -> None:
         """Serve streams from `hub`; `clock` gives seconds that never go back."""
         self.draining = False
-        self.failed = 0
         self.stalled = 0
-        self.written = 0
         #: Called with the seconds from an edit to its event, when the event is on all streams that were ready.
         self.delivered: Callable[[float], None] = _nothing
         self._hub = hub
@@ -59,17 +56,28 @@ class Broadcaster:
         # What streams wait for besides changes.
         self._deadlines = Deadlines()
         self._wake = asyncio.Event()
-        self._served = hub.cursor
+        self._delivery = Delivery(hub, clock=clock, schedule=self._schedule, wake=self._wake.set)
         # Flagent's own clients get their changes when a window ends, so that a burst is one event.
-        self._served_compatible = hub.cursor
         self._window_ends = math.inf
 
     def __len__(self) -> int:
         return len(self._streams)
 
     @property
+    def failed(self) -> int:
+        """How many streams ended because writing to them raised something unexpected."""
+        return self._delivery.failed
+
+    @property
+    def written(self) -> int:
+        """Bytes that were written to streams."""
+        return self._delivery.written
+
+    @property
     def streams(self) -> tuple[Stream, ...]:
         """All open streams, the oldest first."""
+        self._delivery.live.settle()
+        self._delivery.compatible.settle()
         return tuple(self._streams.values())
 
     def stream(self, number: int) -> Stream | None:
@@ -84,29 +92,45 @@ class Broadcaster:
         """Write the greeting and what follows the reader's cursor, and serve the stream until it is closed."""
         now = self._clock()
         stream.number = next(self._numbers)
-        stream.written_at = now
         self._streams[stream.number] = stream
         if stream.reader.compatible and self._settings.nudge_window:
             stream.nudge_at = now + random.uniform(0.0, self._settings.nudge_window)  # noqa: S311
         if self._settings.max_age:
             spread = random.uniform(1.0 - _AGE_SPREAD, 1.0 + _AGE_SPREAD)  # noqa: S311
             stream.ends_at = now + self._settings.max_age * spread
-        self._write(stream, greeting, now)
-        self._serve(stream)
+        self._delivery.write(stream, greeting)
+        self._delivery.serve_one(stream)
         self._schedule(stream)
 
-    async def close(self, stream: Stream) -> None:
-        """Serve the stream no more."""
+    def blocked(self, stream: Stream, room: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Write nothing to the stream, whose connection is full, until there is `room`."""
+        if not stream.ended and stream.pending is None:
+            self._delivery.wait_for(stream, room())
+
+    def closed(self, stream: Stream) -> None:
+        """Serve the stream no more: its connection is gone."""
         stream.ended = True
-        self._streams.pop(stream.number, None)
+        if self._streams.pop(stream.number, None) is None:
+            return
+        self._delivery.part(stream)
+        self._deadlines.forget(stream, self._streams)
         if stream.pending is not None:
             stream.pending.cancel()
-            await asyncio.gather(stream.pending, return_exceptions=True)
+
+    async def close(self, stream: Stream) -> None:
+        """Serve the stream no more, and wait until nothing is written to it."""
+        pending = stream.pending
+        self.closed(stream)
+        if pending is not None:
+            await asyncio.gather(pending, return_exceptions=True)
 
     def restart(self, stream: Stream, reason: str) -> None:
         """Make the stream's reader load everything anew."""
-        self._write(stream, stream.reader.restart(reason), self._clock())
-        self._serve(stream)
+        if stream.ended or stream.pending is not None:
+            return
+        self._delivery.part(stream)
+        self._delivery.write(stream, stream.reader.restart(reason))
+        self._delivery.serve_one(stream)
 
     async def run(self) -> None:
         """Serve all streams, for ever."""
@@ -117,13 +141,14 @@ class Broadcaster:
             while True:
                 await self._something_due()
                 await self._serve_all()
+                await self._give_signs()
                 await self._meet_deadlines()
         finally:
             self._hub.remove_bell(self._wake)
 
     def revoke(self, dead: Callable[[int], bool]) -> None:
         """End, with a goodbye, every stream whose key is one of those for which `dead` is true."""
-        for stream in self.streams:
+        for stream in tuple(self._streams.values()):
             key_id = stream.about.key_id
             if key_id is not None and dead(key_id):
                 _log.info("stream %d ends: its key %d is in force no more", stream.number, key_id)
@@ -134,21 +159,29 @@ class Broadcaster:
         if stream.ended:
             return
         stream.ended = True
+        self._delivery.part(stream)
         if stream.pending is not None:
             stream.abort()
             return
         try:
             last = stream.reader.goodbye(reason, round(wait * 1000))
-            rest = eager.start(stream.outlet.finish(last, reason))
-        except Exception:  # noqa: BLE001 - it ends this stream and no other
-            self._fail(stream)
+            rest = stream.outlet.finish(last, reason)
+        except Exception as exc:  # noqa: BLE001 - it ends this stream and no other
+            self._delivery.fail(stream, exc)
             return
         if rest is not None:
             rest.close()
             stream.abort()
+        elif stream.unsent():
+            # What is on its way is not waited for longer than any other write.
+            stream.stalled_at, stream.taken = self._clock(), stream.taken_by_now()
+        self._schedule(stream)
 
     async def _something_due(self) -> None:
-        due = min(self._deadlines.soonest, self._window_ends)
+        silent = (
+            min(self._delivery.live.silent_since, self._delivery.compatible.silent_since) + self._settings.heartbeat
+        )
+        due = min(self._deadlines.soonest, self._window_ends, silent)
         if due <= self._clock():
             # Writing on and on, without a pause, would keep others from the event loop.
             await asyncio.sleep(0)
@@ -161,50 +194,55 @@ class Broadcaster:
         self._wake.clear()
 
     async def _serve_all(self) -> None:
-        if self._served is not self._hub.cursor:
-            self._served = self._hub.cursor
-            async for stream in sliced(self._streams.values()):
-                if not stream.reader.compatible:
-                    self._serve(stream)
+        if self._delivery.live.served is not self._hub.cursor:
+            await self._each(self._delivery.live.due(), self._delivery.serve)
+            self._delivery.live.arrive()
             if self._hub.changed_at:
                 # By the clock of the day: the edit may have been made by another process.
                 self.delivered(max(0, now_ms() - self._hub.changed_at) / 1000)
         now = self._clock()
-        if self._served_compatible is not self._hub.cursor and self._window_ends == math.inf:
+        if self._delivery.compatible.served is not self._hub.cursor and self._window_ends == math.inf:
             self._window_ends = now + self._settings.coalesce_window
         if now >= self._window_ends:
             self._window_ends = math.inf
-            self._served_compatible = self._hub.cursor
-            async for stream in sliced(self._streams.values()):
-                if stream.reader.compatible:
-                    self._serve(stream)
+            await self._each(self._delivery.compatible.due(), self._delivery.serve)
+            self._delivery.compatible.arrive()
+
+    async def _give_signs(self) -> None:
+        for audiences in (self._delivery.live, self._delivery.compatible):
+            await self._each(audiences.silent(self._clock() - self._settings.heartbeat), self._delivery.give_sign)
+
+    async def _each(self, due: Iterable[Audience], act: Callable[[Audience], int]) -> None:
+        """Write to each audience, and let others on the event loop have a turn from time to time."""
+        cost = 0.0
+        for audience in due:
+            # All of it may be gone by its turn.
+            if len(audience):
+                cost += max(_QUESTION, act(audience))
+            if cost >= SIZE:
+                cost = 0.0
+                await asyncio.sleep(0)
 
     async def _meet_deadlines(self) -> None:
         async for stream in sliced(self._deadlines.take(self._clock(), self._streams)):
-            if stream.ended:
-                continue
             try:
                 self._attend(stream, self._clock())
-            except Exception:  # noqa: BLE001 - it ends this stream and no other
-                self._fail(stream)
+            except Exception as exc:  # noqa: BLE001 - it ends this stream and no other
+                self._delivery.fail(stream, exc)
             else:
                 self._schedule(stream)
 
     def _attend(self, stream: Stream, now: float) -> None:
-        """Do what time asks for: judge a write that waits, end, nudge, or give a sign of life."""
-        if stream.pending is not None:
+        """Do what time asks for: judge a write that waits, end, or nudge."""
+        if stream.ended or stream.pending is not None:
             self._judge(stream, now)
         elif stream.ends_at <= now:
             self.end(stream, "max_age", random.uniform(0.0, _RETURN))  # noqa: S311
         elif stream.nudge_at <= now:
             stream.nudge_at = math.inf
-            self._write(stream, stream.reader.nudge(), now)
-        elif stream.written_at + self._settings.heartbeat <= now:
-            self._serve(stream)
-            if stream.written_at + self._settings.heartbeat <= now:
-                self._write(stream, stream.reader.sign(), now)
-                # Also when there was nothing to say.
-                stream.written_at = now
+            self._delivery.part(stream)
+            self._delivery.write(stream, stream.reader.nudge())
+            self._delivery.serve_one(stream)
 
     def _judge(self, stream: Stream, now: float) -> None:
         if now < stream.stalled_at + self._settings.write_timeout:
@@ -219,71 +257,14 @@ class Broadcaster:
         stream.abort()
 
     def _schedule(self, stream: Stream) -> None:
-        if stream.pending is not None:
+        if stream.ended and not stream.unsent():
+            due = math.inf
+        elif stream.ended or stream.pending is not None:
             due = stream.stalled_at + self._settings.write_timeout
         else:
-            due = min(stream.nudge_at, stream.ends_at, stream.written_at + self._settings.heartbeat)
+            due = min(stream.nudge_at, stream.ends_at)
         if self._deadlines.set(stream, due):
             self._wake.set()
-
-    def _serve(self, stream: Stream) -> None:
-        if stream.ended or stream.pending is not None:
-            return
-        try:
-            news = stream.reader.news() if stream.reader.catch_up is None else NOTHING
-            if stream.reader.catch_up is not None:
-                self._wait_for(stream, self._catch_up(stream, stream.reader.catch_up()))
-        except Exception:  # noqa: BLE001 - it ends this stream and no other
-            self._fail(stream)
-        else:
-            self._write(stream, news, self._clock())
-
-    def _write(self, stream: Stream, messages: Messages, now: float) -> None:
-        if not messages or stream.ended or stream.pending is not None:
-            return
-        stream.written_at = now
-        self._count(messages)
-        try:
-            rest = eager.start(stream.outlet.write(messages))
-        except Exception:  # noqa: BLE001 - it ends this stream and no other
-            self._fail(stream)
-            return
-        if rest is not None:
-            self._wait_for(stream, rest.wait())
-
-    def _wait_for(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
-        """Let the stream wait for `work`; what changes meanwhile comes afterwards."""
-        stream.stalled_at, stream.taken = self._clock(), stream.taken_by_now()
-        stream.pending = asyncio.create_task(self._finish(stream, work), name=f"stream {stream.number}")
-        self._schedule(stream)
-
-    async def _finish(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception:  # noqa: BLE001 - it ends this stream and no other
-            self._fail(stream)
-            return
-        finally:
-            stream.pending = None
-        self._serve(stream)
-        self._schedule(stream)
-
-    async def _catch_up(self, stream: Stream, batches: AsyncIterator[Messages]) -> None:
-        async for messages in batches:
-            if stream.ended:
-                return
-            self._count(messages)
-            await stream.outlet.write(messages)
-            stream.written_at = stream.stalled_at = self._clock()
-        stream.reader.catch_up = None
-
-    def _count(self, messages: Messages) -> None:
-        self.written += len(messages[0]) if len(messages) == 1 else sum(map(len, messages))
-
-    def _fail(self, stream: Stream) -> None:
-        self.failed += 1
-        _log.exception("stream %d ends: it can't be served", stream.number)
-        stream.abort()
 
 
 def _nothing(_seconds: float) -> None:
@@ -294,5 +275,5 @@ async def sliced(streams: Iterable[Stream]) -> AsyncIterator[Stream]:
     """Yield streams, and let others on the event loop have a turn from time to time."""
     for position, stream in enumerate(tuple(streams), 1):
         yield stream
-        if position % _SLICE == 0:
+        if position % SIZE == 0:
             await asyncio.sleep(0)

@@ -37,7 +37,7 @@ def shown(stream: Stream, name: int, here: Cursor) -> dict[str, Any]:
         "filters": _conditions(about.wanted),
         "cursor": str(reader.cursor),
         "behind": max(0, here.revision - reader.seen.revision) if reader.seen.epoch == here.epoch else None,
-        "bytesSent": stream.outlet.sent,
+        "bytesSent": stream.sent,
         "stalled": stream.pending is not None,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
+from typing import Any
 
 from starlette.types import Scope
 
@@ -27,6 +28,14 @@ def transport_of(scope: Scope) -> asyncio.WriteTransport | None:
     return transport
 
 
+def current_task() -> asyncio.Task[Any]:
+    """Return the task of the request, by which a stream is ended under a server that hides its connections."""
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a stream must be opened by a task")
+    return task
+
+
 def prepare(transport: asyncio.WriteTransport | None, write_timeout: float) -> None:
     """Make the kernel tell soon when the other end takes nothing, or is gone."""
     connection = None if transport is None else transport.get_extra_info("socket")
@@ -42,7 +51,9 @@ def prepare(transport: asyncio.WriteTransport | None, write_timeout: float) -> N
 def about(scope: Scope, kind: Kind, wanted: Filter) -> About:
     """Return who opens a stream."""
     client = scope.get("client")
-    client_id = asgi.header(scope, b"x-client-id") or asgi.first(asgi.query(scope), "clientID") or ""
+    client_id = asgi.header(scope, b"x-client-id")
+    if not client_id and b"clientID" in scope["query_string"]:
+        client_id = asgi.first(asgi.query(scope), "clientID") or ""
     return About(
         kind=kind,
         client_id=client_id[:_MAX_TEXT],

@@ -48,15 +48,13 @@ class Downloads:
         """Count one less."""
         self._under_way -= 1
 
-    async def send(
-        self, scope: Scope, receive: Receive, send: Send, body: bytes, *headers: tuple[bytes, bytes]
-    ) -> None:
-        """Send a whole answer; a client that takes nothing for too long is given up."""
+    async def send(self, scope: Scope, receive: Receive, send: Send, body: bytes, *headers: tuple[bytes, bytes]) -> int:
+        """Send a whole answer, and return its status; a client that takes nothing for too long is given up."""
         length = (b"content-length", b"%d" % len(body))
         await send({"type": "http.response.start", "status": 200, "headers": [*headers, length]})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body", "body": b""})
-            return
+            return 200
         for position in range(0, len(body) or 1, _PIECE):
             piece, more = body[position : position + _PIECE], position + _PIECE < len(body)
             try:
@@ -70,4 +68,5 @@ class Downloads:
                 # The server takes an answer that ends early for a mistake, unless the client is gone first.
                 while (await receive())["type"] != "http.disconnect":
                     pass
-                return
+                break
+        return 200

@@ -7,9 +7,10 @@ it are evaluated when it happens. A reader that fell behind what is in memory ge
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping
+from typing import Any, Self
 
+import msgspec
 from msgspec import Struct
 
 from ..core.changes import Cursor, Snapshot
@@ -39,24 +40,42 @@ class Entity(Struct, frozen=True):
 
 
 class Histories:
-    """Rules as they were before the changes that are in memory, compiled once for all readers."""
+    """What readers of different entities have in common.
+
+    These are rules as they were before the changes that are in memory, and results as they are written: entities are
+    many, and the variants of a flag few.
+    """
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._at = hub.cursor
         self._before: dict[int, Ruleset] = {}
+        self._updates: dict[tuple[Encoding, str, int, str | None, str], bytes] = {}
 
     def before(self, frame: Frame) -> Ruleset | None:
         """Return what evaluates the flag as it was before a change; None when there was none."""
         if frame.before is None:
             return None
-        if self._at is not self._hub.cursor:
-            self._at, self._before = self._hub.cursor, {}
+        self._renew()
         found = self._before.get(frame.change.revision)
         if found is None:
             found = Ruleset.compile(Snapshot.of("", 0, (frame.before,)))
             self._before[frame.change.revision] = found
         return found
+
+    def update(self, encoding: Encoding, result: EntityResult) -> bytes:
+        """Return the message that tells a result of the newest rules; the attachment follows from flag and variant."""
+        self._renew()
+        place = (encoding, result.flag_key, result.flag_id, result.variant_key, result.reason)
+        made = self._updates.get(place)
+        if made is None:
+            message = EntityUpdate(str(self._at), result)
+            made = self._updates[place] = encoding.encode(message, self._at)
+        return made
+
+    def _renew(self) -> None:
+        if self._at is not self._hub.cursor:
+            self._at, self._before, self._updates = self._hub.cursor, {}, {}
 
 
 class EntityReader:
@@ -78,9 +97,9 @@ class EntityReader:
         "_histories",
         "_hub",
         "_visible_only",
-        "_wanted",
         "catch_up",
         "cursor",
+        "wanted",
     )
     compatible = False
 
@@ -99,7 +118,7 @@ class EntityReader:
         self._hub = hub
         self._histories = histories
         self._entity = entity
-        self._wanted = wanted
+        self.wanted = wanted
         self._visible_only = visible_only
         self._encoding = encoding
         self.catch_up: Callable[[], AsyncIterator[Messages]] | None = self._everything if cursor is None else None
@@ -109,6 +128,29 @@ class EntityReader:
         """The same as the cursor."""
         return self.cursor
 
+    @property
+    def alike(self) -> Hashable | None:
+        """Who is evaluated, for whom and on what; several tabs of one user share the work."""
+        entity = self._entity.id, _canonical(self._entity.context)
+        return self._encoding, entity, self.wanted, self._visible_only
+
+    def copy(self) -> Self:
+        """Return another reader that stands where this one does."""
+        return type(self)(
+            self._hub,
+            self._histories,
+            self._entity,
+            self.wanted,
+            visible_only=self._visible_only,
+            cursor=None if self.catch_up is not None else self.cursor,
+            encoding=self._encoding,
+        )
+
+    def skip(self, cursor: Cursor) -> None:
+        """Say that no change up to here concerns the flags that it is about."""
+        if self.cursor.epoch == cursor.epoch and self.cursor.revision < cursor.revision:
+            self.cursor = cursor
+
     def news(self) -> Messages:
         """Return the results that changed."""
         if self.cursor is self._hub.cursor or self._hub.is_ahead(self.cursor):
@@ -117,7 +159,7 @@ class EntityReader:
         if missed is None:
             return self._all_at_once()
         self.cursor = self._hub.cursor
-        return self._encoding.joined(map(self._update, self._changed(missed)))
+        return self._encoding.joined(self._histories.update(self._encoding, each) for each in self._changed(missed))
 
     def sign(self) -> Messages:
         """Return a heartbeat, without the digest: it is about rules."""
@@ -157,12 +199,9 @@ class EntityReader:
         message = EntityResults(str(self.cursor), results)
         return self._encoding.joined((self._encoding.encode(message, self.cursor),))
 
-    def _update(self, result: EntityResult) -> bytes:
-        return self._encoding.encode(EntityUpdate(str(self.cursor), result), self.cursor)
-
     def _flags(self, snapshot: Snapshot) -> Iterable[tuple[Flag | None, str]]:
         """Return the flags that the reader asked for, and the keys that it asked for and that are not there."""
-        wanted = self._wanted
+        wanted = self.wanted
         if wanted.keys is not None and wanted.ids is None and wanted.tags is None:
             return [(snapshot.flags.get(key), key) for key in sorted(wanted.keys)]
         passing = (flag for flag in snapshot.flags.values() if wanted is EVERYTHING or wanted.passes_flag(flag))
@@ -173,7 +212,7 @@ class EntityReader:
         # The first frame of a flag knows what it was, and the present is what it is.
         first: dict[int, Frame] = {}
         for frame in missed:
-            if frame.passes(self._wanted):
+            if frame.passes(self.wanted):
                 first.setdefault(frame.change.flag_id, frame)
         before: dict[str, EntityResult] = {}
         after: dict[str, EntityResult] = {}
@@ -189,7 +228,7 @@ class EntityReader:
         return [result for key, result in after.items() if result != before.get(key, _nothing(key))]
 
     def _passes(self, flag: Flag) -> bool:
-        return self._wanted is EVERYTHING or self._wanted.passes_flag(flag)
+        return self.wanted is EVERYTHING or self.wanted.passes_flag(flag)
 
     def _visible(self, flag: Flag) -> bool:
         return flag.client_visible or not self._visible_only
@@ -198,6 +237,10 @@ class EntityReader:
         if flag is None or not self._visible(flag):
             return _nothing(key)
         return _shown(ruleset.evaluate_id(flag.id, self._entity.id, self._entity.context))
+
+
+#: Contexts come from JSON, so all of them can be written as such.
+_canonical = msgspec.json.Encoder(order="deterministic").encode
 
 
 def _nothing(key: str) -> EntityResult:

@@ -56,6 +56,8 @@ class Evaluations:
         self._evaluations = evaluations
         self._settings = settings
         self._tagged = Tagged()
+        self._second = 0
+        self._second_text = ""
 
     def one(self, context: EvalContext, access: Access, *, explains: bool = False) -> Result:
         """Return the result of one flag for one entity, also for a flag that is not there.
@@ -66,7 +68,7 @@ class Evaluations:
             explains: whether to tell each step, to those who may see rules.
         """
         ruleset = self._rules.for_access(access)
-        result = evaluate(ruleset, context, entity_id(context.entity_id), time_text(now_ms()))
+        result = evaluate(ruleset, context, entity_id(context.entity_id), self._timestamp())
         self._evaluations.inc()
         if explains and access.kind is not KeyKind.CLIENT:
             return explained(ruleset, result)
@@ -80,7 +82,7 @@ class Evaluations:
         """
         self._check(body)
         # One state for all of them, however long it takes.
-        ruleset, timestamp = self._rules.for_access(access), time_text(now_ms())
+        ruleset, timestamp = self._rules.for_access(access), self._timestamp()
         results: list[Result] = []
         for context, who in self._contexts(ruleset.snapshot, body):
             results.append(shown(evaluate(ruleset, context, who, timestamp), access))
@@ -88,6 +90,13 @@ class Evaluations:
                 await asyncio.sleep(0)
         self._evaluations.inc(len(results))
         return results
+
+    def _timestamp(self) -> str:
+        """Return the present as text; all of it but the decimals is the same for a second."""
+        second, ms = divmod(now_ms(), 1000)
+        if second != self._second:
+            self._second, self._second_text = second, time_text(second * 1000).removesuffix("000Z")
+        return f"{self._second_text}{ms:03}Z"
 
     def _check(self, body: BatchBody) -> None:
         entities, most = body.entities or (), self._settings.max_batch_entities

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from ..core.changes import Change, Cursor, EventType
+from ..core.changes import Change, Cursor, Delta, EventType, FlagRef, Snapshot
 from ..core.model import Flag
 from ..wire import codec
 from ..wire.encodings import COMPATIBLE, NOTHING, Encoding, Messages
-from .filters import Filter, tag_values
+from .filters import EVERYTHING, Filter, tag_values
 
 
 class Frame:
@@ -70,6 +70,36 @@ def coalesced(frames: Iterable[Frame], wanted: Filter) -> Messages:
         if frame.passes(wanted):
             passing.add(flag_id)
     return COMPATIBLE.joined(frame.encoded(COMPATIBLE) for flag_id, frame in last.items() if flag_id in passing)
+
+
+def net_change(
+    snapshot: Snapshot, since: Cursor, gone: Iterable[FlagRef], wanted: Filter, touched: Collection[int] | None
+) -> Delta:
+    """Return what is different in `snapshot` for a reader with a filter without tags.
+
+    Args:
+        snapshot: the present.
+        since: the reader's cursor.
+        gone: keys that flags had at some time since then and left, by deletion or renaming.
+        wanted: which flags the reader wants.
+        touched: ids of the flags that changed since then; None when that is not known.
+    """
+    deleted = tuple(
+        ref
+        for ref in gone
+        # One that came back under the same key is among the flags.
+        if snapshot.keys.get(ref.id) != ref.key and wanted.passes(ref.id, (ref.key,), ())
+    )
+    # A flag that left a key its reader asked for is of interest under its new key too.
+    renamed = {ref.id for ref in deleted}
+    if touched is None:
+        present: Iterable[Flag] = snapshot.flags.values()
+    else:
+        present = [flag for flag in map(snapshot.by_id, sorted(touched)) if flag is not None]
+    flags = tuple(
+        flag for flag in present if flag.revision > since.revision and (flag.id in renamed or wanted.passes_flag(flag))
+    )
+    return Delta(since, snapshot.cursor, snapshot.digest if wanted == EVERYTHING else None, flags, deleted)
 
 
 def nudge(flag: Flag | None, now_ms: int) -> Messages:

@@ -22,7 +22,7 @@ from ..wire.codec import Heartbeat, Resync
 from ..wire.encodings import COMPATIBLE, FULL, NOTHING, Encoding, Messages
 from . import frames
 from .filters import EVERYTHING, Filter
-from .frames import Frame
+from .frames import Frame, net_change
 from .storage import Stored
 
 _log = logging.getLogger("flagent.hub")
@@ -132,8 +132,12 @@ class Hub:
         can_sync = cursor.epoch == self.cursor.epoch and cursor.revision >= self._gone_since and wanted.tags is None
         return Bridge.SYNC if can_sync else Bridge.RESYNC
 
-    def read(self, cursor: Cursor, wanted: Filter = EVERYTHING, encoding: Encoding = FULL) -> tuple[Messages, Cursor]:
+    def read(
+        self, cursor: Cursor, wanted: Filter = EVERYTHING, encoding: Encoding = FULL, *, resumes: bool = False
+    ) -> tuple[Messages, Cursor]:
         """Return what follows `cursor`, and the cursor after it.
+
+        A reader that `resumes` gets the net change instead of several changes of one flag, if that is shorter.
 
         It never awaits. So nothing can be delivered between what it returns and the next call, and
         a reader sees each change once, in order, without a lock. A reader that is ahead of us gets
@@ -141,12 +145,14 @@ class Hub:
         """
         if cursor is self.cursor or cursor == self.cursor or self.is_ahead(cursor):
             return NOTHING, cursor
-        shared = wanted is EVERYTHING
-        found = self._answers.get((encoding, cursor)) if shared else None
+        shared, place = wanted is EVERYTHING, (encoding, cursor, resumes)
+        found = self._answers.get(place) if shared else None
         if found is None:
             found = self._read(cursor, wanted, encoding)
+            if resumes:
+                found = self._shorter(found, cursor, wanted, encoding)
             if shared and len(self._answers) < _MEMORY:
-                self._answers[encoding, cursor] = found
+                self._answers[place] = found
         return found, self.cursor
 
     def read_compatible(self, cursor: Cursor, wanted: Filter, now_ms: int) -> tuple[Messages, Cursor]:
@@ -159,12 +165,12 @@ class Hub:
         missed = self.frames_after(cursor)
         if missed is None:
             return self.nudge(wanted, now_ms), self.cursor
-        shared = wanted is EVERYTHING
-        found = self._answers.get((COMPATIBLE, cursor)) if shared else None
+        shared, place = wanted is EVERYTHING, (COMPATIBLE, cursor, False)
+        found = self._answers.get(place) if shared else None
         if found is None:
             found = frames.coalesced(missed, wanted)
             if shared and len(self._answers) < _MEMORY:
-                self._answers[COMPATIBLE, cursor] = found
+                self._answers[place] = found
         return found, self.cursor
 
     def frames_after(self, cursor: Cursor) -> list[Frame] | None:
@@ -196,24 +202,10 @@ class Hub:
         reachable = cursor.epoch == self.cursor.epoch and self._gone_since <= cursor.revision <= self.cursor.revision
         if not reachable or wanted.tags is not None:
             return None
-        snapshot = self.snapshot
-        gone = tuple(
-            ref
-            for revision, ref in self._gone
-            # One that came back under the same key is among the flags.
-            if revision > cursor.revision
-            and snapshot.keys.get(ref.id) != ref.key
-            and wanted.passes(ref.id, (ref.key,), ())
-        )
-        # A flag that left a key its reader asked for is of interest under its new key too.
-        renamed = {ref.id for ref in gone}
-        flags = tuple(
-            flag
-            for flag in snapshot.flags.values()
-            if flag.revision > cursor.revision and (flag.id in renamed or wanted.passes_flag(flag))
-        )
-        digest = snapshot.digest if wanted == EVERYTHING else None
-        return Delta(cursor, self.cursor, digest, flags, gone)
+        missed = self.frames_after(cursor)
+        touched = None if missed is None else {frame.change.flag_id for frame in missed}
+        gone = [ref for revision, ref in self._gone if revision > cursor.revision]
+        return net_change(self.snapshot, cursor, gone, wanted, touched)
 
     def _take(self, stored: Stored, ruleset: Ruleset) -> None:
         self.ids = stored.ids
@@ -224,7 +216,7 @@ class Hub:
     def _advance(self, ruleset: Ruleset) -> None:
         self.ruleset = ruleset
         self.cursor = ruleset.snapshot.cursor
-        self._answers: dict[tuple[Encoding, Cursor], Messages] = {}
+        self._answers: dict[tuple[Encoding, Cursor, bool], Messages] = {}
         self._heartbeats: dict[tuple[Encoding, bool], Messages] = {}
         self._last: Flag | None = None
         self._bury()
@@ -274,6 +266,17 @@ class Hub:
             return encoding.joined((encoding.encode(delta, delta.cursor),))
         reason = "cursor is too old" if cursor.epoch == self.cursor.epoch else "cursor is of another log"
         return self.resync(encoding, reason)
+
+    def _shorter(self, found: Messages, cursor: Cursor, wanted: Filter, encoding: Encoding) -> Messages:
+        """Return the net change since `cursor` instead of what was found, if that is shorter."""
+        missed = self.frames_after(cursor)
+        if not found or missed is None or len({frame.change.flag_id for frame in missed}) == len(missed):
+            return found
+        delta = self.delta(cursor, wanted)
+        if delta is None:
+            return found
+        net = encoding.joined((encoding.encode(delta, delta.cursor),))
+        return net if sum(map(len, net)) < sum(map(len, found)) else found
 
     def _last_changed(self, wanted: Filter) -> Flag | None:
         if wanted is EVERYTHING:

@@ -29,6 +29,7 @@ class Metrics:
         self._carried = carried or {}
         self._across: dict[str, Across] = {}
         self._registry = registry = CollectorRegistry()
+        self._answers: dict[tuple[str, int], Counter] = {}
         self.requests = Counter(
             "flagent_requests", "Answers by part of the API and status.", ["group", "status"], registry=registry
         )
@@ -64,7 +65,12 @@ class Metrics:
 
     def counted(self, path: str, status: int) -> None:
         """Count an answer."""
-        self.requests.labels(group_of(path), str(status)).inc()
+        place = (group_of(path), status)
+        counter = self._answers.get(place)
+        if counter is None:
+            # Looking a counter up by its labels costs more than counting.
+            counter = self._answers[place] = self.requests.labels(place[0], str(status))
+        counter.inc()
 
     def report(self) -> Report:
         """Return all numbers of this worker, and of those in whose place it is."""

@@ -107,7 +107,8 @@ class Opening:
         at = self._hub.cursor if known is None or (compatible and known is UNKNOWN) else known
         resume = "none" if known is None else RESUME[self._hub.bridge(known, start.wanted)]
         self._accepts.labels("compatible" if compatible else resume).inc()
-        return self._reader(at, start.wanted, encoding), self.greeting(encoding, resume)
+        reader = self._reader(at, start.wanted, encoding, resumes=known is not None)
+        return reader, self.greeting(encoding, resume)
 
     async def _replayed(self, start: Start, encoding: Encoding) -> tuple[ChangeReader | CompatibleReader, Messages]:
         beginning = await replay.begin(self._storage, replay.moment(start.since), self._settings.max_replay)
@@ -121,10 +122,12 @@ class Opening:
         self._accepts.labels("replay").inc()
         return reader, self.greeting(encoding, "changes")
 
-    def _reader(self, cursor: Cursor, wanted: Filter, encoding: Encoding) -> ChangeReader | CompatibleReader:
+    def _reader(
+        self, cursor: Cursor, wanted: Filter, encoding: Encoding, *, resumes: bool = False
+    ) -> ChangeReader | CompatibleReader:
         if encoding is COMPATIBLE:
             return CompatibleReader(self._hub, cursor, wanted)
-        return ChangeReader(self._hub, cursor, wanted, encoding)
+        return ChangeReader(self._hub, cursor, wanted, encoding, resumes=resumes)
 
     def greeting(self, encoding: Encoding, resume: str, *, with_digest: bool = True) -> Messages:
         """Return `connected`: how the cursor was answered, and where the server is."""

@@ -7,6 +7,7 @@ everybody else. Rows are tried from the top; the first that matches decides.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from .keys import KeyKind
@@ -49,6 +50,8 @@ _TABLE: tuple[tuple[re.Pattern[str], re.Pattern[str], Rule], ...] = tuple(
 )
 
 
+# The few addresses that nearly all requests go to; the others come and go.
+@lru_cache(maxsize=512)
 def rule_for(method: str, path: str) -> Rule:
     """Return what a call of this method on this path asks for."""
     for methods, paths, rule in _TABLE:

@@ -44,6 +44,15 @@ class Connection(HttpToolsProtocol):
                 timer.cancel()
         super().connection_lost(exc)
 
+    def leave(self) -> None:
+        """Let the connection go to another protocol."""
+        for timer in (self._request_limit, self._lingering):
+            if timer is not None:
+                timer.cancel()
+        self._unset_keepalive_if_required()
+        self.flow.resume_reading()
+        self.connections.discard(self)
+
     def data_received(self, data: bytes) -> None:
         """Take bytes of a request; nearly always it is all of one."""
         super().data_received(data)

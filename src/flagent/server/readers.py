@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
+from typing import Self
 
 from ..core.changes import Cursor
 from ..wire.codec import Goodbye
@@ -15,24 +16,48 @@ from .hub import Bridge, Hub
 class ChangeReader:
     """A reader of changes that carry their flags.
 
+    Args:
+        hub: has the changes.
+        cursor: where the reader is.
+        wanted: what it wants.
+        encoding: how to write it.
+        resumes: whether it was away; then what it missed is told as the net change if that is shorter.
+
     Attributes:
         cursor: where the reader is, by what it was told.
     """
 
-    __slots__ = ("_encoding", "_hub", "_seen", "_wanted", "catch_up", "cursor")
+    __slots__ = ("_encoding", "_hub", "_resumes", "_seen", "catch_up", "cursor", "wanted")
     compatible = False
 
-    def __init__(self, hub: Hub, cursor: Cursor, wanted: Filter, encoding: Encoding) -> None:
+    def __init__(self, hub: Hub, cursor: Cursor, wanted: Filter, encoding: Encoding, *, resumes: bool = False) -> None:
         self.cursor = self._seen = cursor
         self.catch_up: Callable[[], AsyncIterator[Messages]] | None = None
+        self.wanted = wanted
         self._hub = hub
-        self._wanted = wanted
         self._encoding = encoding
+        self._resumes = resumes
 
     @property
     def seen(self) -> Cursor:
         """Up to here the changes were looked at; those after `cursor` did not pass the filter."""
         return self._seen
+
+    @property
+    def alike(self) -> Hashable | None:
+        """What it wants, and how it is written."""
+        return self._encoding, self.wanted
+
+    def copy(self) -> Self:
+        """Return another reader that stands where this one does."""
+        copied = type(self)(self._hub, self.cursor, self.wanted, self._encoding)
+        copied.skip(self._seen)
+        return copied
+
+    def skip(self, cursor: Cursor) -> None:
+        """Say that no change up to here passes the filter."""
+        if self._seen.epoch == cursor.epoch and self._seen.revision < cursor.revision:
+            self._seen = cursor
 
     def moved(self, cursor: Cursor) -> None:
         """Say that the reader was told everything up to here by other means."""
@@ -40,11 +65,12 @@ class ChangeReader:
 
     def news(self) -> Messages:
         """Return the changes, or their net effect, or that only a snapshot helps."""
-        start, wanted = self._seen, self._wanted
+        start, wanted = self._seen, self.wanted
         if wanted is not EVERYTHING and self._hub.bridge(start, wanted) is Bridge.SYNC:
             # A net change has to start where the reader knows that it is.
             start = self.cursor
-        news, self._seen = self._hub.read(start, wanted, self._encoding)
+        news, self._seen = self._hub.read(start, wanted, self._encoding, resumes=self._resumes)
+        self._resumes = False
         if news:
             self.cursor = self._seen
         return news
@@ -77,19 +103,33 @@ class CompatibleReader:
         cursor: up to here it was told that something changed.
     """
 
-    __slots__ = ("_hub", "_wanted", "catch_up", "cursor")
+    __slots__ = ("_hub", "catch_up", "cursor", "wanted")
     compatible = True
 
     def __init__(self, hub: Hub, cursor: Cursor, wanted: Filter) -> None:
         self.cursor = cursor
         self.catch_up: Callable[[], AsyncIterator[Messages]] | None = None
         self._hub = hub
-        self._wanted = wanted
+        self.wanted = wanted
 
     @property
     def seen(self) -> Cursor:
         """The same as the cursor."""
         return self.cursor
+
+    @property
+    def alike(self) -> Hashable | None:
+        """What it wants."""
+        return COMPATIBLE, self.wanted
+
+    def copy(self) -> Self:
+        """Return another reader that stands where this one does."""
+        return type(self)(self._hub, self.cursor, self.wanted)
+
+    def skip(self, cursor: Cursor) -> None:
+        """Say that no change up to here passes the filter."""
+        if self.cursor.epoch == cursor.epoch and self.cursor.revision < cursor.revision:
+            self.cursor = cursor
 
     def moved(self, cursor: Cursor) -> None:
         """Say that the reader was told everything up to here by other means."""
@@ -97,7 +137,7 @@ class CompatibleReader:
 
     def news(self) -> Messages:
         """Return one event for each flag that changed."""
-        news, self.cursor = self._hub.read_compatible(self.cursor, self._wanted, now_ms())
+        news, self.cursor = self._hub.read_compatible(self.cursor, self.wanted, now_ms())
         return news
 
     def sign(self) -> Messages:
@@ -106,7 +146,7 @@ class CompatibleReader:
 
     def nudge(self) -> Messages:
         """Return an event that stands for whatever was missed before the stream was opened."""
-        return self._hub.nudge(self._wanted, now_ms())
+        return self._hub.nudge(self.wanted, now_ms())
 
     def restart(self, reason: str) -> Messages:  # noqa: ARG002 - there is no place for it
         """Return an event that makes it load the snapshot."""

@@ -149,10 +149,11 @@ def _not_found(context: EvalContext, entity_id: str, timestamp: str) -> Result:
 
 def _echo(context: EvalContext, entity_id: str, flag_entity_type: str | None) -> EvalContext:
     operator = context.flag_tags_operator
-    return replace(
-        context,
+    return EvalContext(
         entity_id=entity_id,
         entity_type=context.entity_type or flag_entity_type or None,
+        entity_context=context.entity_context,
+        enable_debug=context.enable_debug,
         # Values that some clients refuse: an id of nothing, an operator that is none.
         flag_id=context.flag_id or None,
         flag_key=context.flag_key or None,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import gc
 import logging
 import signal
 import socket
@@ -22,6 +21,7 @@ from types import FrameType
 import uvicorn
 
 from ..errors import ConfigurationError
+from . import collector
 from .app import App, create_app
 from .protocols import Connection, SocketConnection
 from .settings import Settings
@@ -41,8 +41,6 @@ _BACKLOG = 4096
 _MOST_DESCRIPTORS = 1 << 20
 #: Seconds between two pings on a WebSocket, and how long the answer may take.
 _PING = 20.0
-#: Objects that survive start-up are many and stay; collecting seldom keeps pauses out of the fan-out.
-_GC_THRESHOLDS = (50_000, 20, 50)
 
 
 def serve(
@@ -72,17 +70,10 @@ def serve(
         return
 
     def ready(url: str) -> None:
-        settle()
+        collector.settle()
         told(url)
 
     Server(settings, on_ready=ready).run()
-
-
-def settle() -> None:
-    """Let the collector leave alone what a process needs as long as it lives."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def _nobody(_url: str) -> None:

@@ -7,7 +7,7 @@ has one of its own besides, by which it is kept alive, grows old and is told goo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
 from typing import Any
 
 import msgspec
@@ -17,8 +17,10 @@ from ..core.changes import Cursor
 from ..errors import StorageUnavailable
 from ..wire.encodings import JSON, NOTHING, JsonMessages, Messages, MsgpackMessages, Numbered
 from ..wire.packing import pack
+from . import eager
 from .asgi import Refusal
-from .connection import about, prepare, transport_of
+from .connection import about, current_task, prepare, transport_of
+from .eager import Remainder
 from .evaluating import Evaluations
 from .filters import EVERYTHING, Filter
 from .gate import Access, Gate, access_of
@@ -73,6 +75,7 @@ class Socket:
         """Do what the client asks for until it hangs up."""
         broadcaster = self._opening.broadcaster
         prepare(self._transport, self._settings.write_timeout)
+        owner = current_task()
         own = self._stream(_Silence(self), _Outlet(self, None), Kind.SOCKET, EVERYTHING)
         try:
             broadcaster.open(own, NOTHING)
@@ -81,7 +84,7 @@ class Socket:
         except asyncio.CancelledError:
             if not own.ended:
                 raise
-            own.owner.uncancel()
+            owner.uncancel()
         finally:
             self._closed = True
             for stream in (own, *self._subscriptions.values()):
@@ -144,10 +147,9 @@ class Socket:
         self._opening.broadcaster.open(stream, greeting)
 
     def _stream(self, reader: Reader, outlet: Outlet, kind: Kind, wanted: Filter) -> Stream:
-        owner = asyncio.current_task()
-        if owner is None:
-            raise RuntimeError("a socket must be served by a task")
-        return Stream(reader, outlet, owner=owner, transport=self._transport, about=about(self._scope, kind, wanted))
+        return Stream(
+            reader, outlet, owner=current_task(), transport=self._transport, about=about(self._scope, kind, wanted)
+        )
 
     async def _answer(self, message: dict[str, Any]) -> None:
         """Send an answer; a client that takes nothing for too long is given up."""
@@ -196,19 +198,27 @@ class Socket:
 class _Outlet:
     """Where the messages of one subscription go; its end is that of the socket."""
 
+    direct = None
+
     def __init__(self, socket: Socket, number: Numbered | None) -> None:
         self.sent = 0
         self._socket = socket
         self._number = number
 
-    async def write(self, messages: Messages) -> None:
+    def write(self, messages: Messages) -> Remainder | None:
         """Write messages."""
+        return eager.start(self._write(messages))
+
+    def finish(self, messages: Messages, reason: str) -> Remainder | None:
+        """Write the last messages and close the socket."""
+        return eager.start(self._finish(messages, reason))
+
+    async def _write(self, messages: Messages) -> None:
         for message in messages:
             self.sent += len(message)
             await self._socket.put(message if self._number is None else self._number(message))
 
-    async def finish(self, messages: Messages, reason: str) -> None:
-        """Write the last messages and close the socket."""
+    async def _finish(self, messages: Messages, reason: str) -> None:
         for message in messages:
             await self._socket.put(message)
         await self._socket.close(reason)
@@ -218,6 +228,10 @@ class _Silence:
     """The reader of the socket's own stream, which has no news."""
 
     compatible = False
+    #: A key of no flag: nothing that changes is of interest.
+    wanted = Filter(keys=frozenset())
+    #: Whether it gives a sign of life is a question of its own socket.
+    alike: Hashable | None = None
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
@@ -228,6 +242,13 @@ class _Silence:
     def seen(self) -> Cursor:
         """Where the server is: there is nothing to miss."""
         return self._socket.cursor()
+
+    def copy(self) -> _Silence:
+        """Return another one."""
+        return _Silence(self._socket)
+
+    def skip(self, cursor: Cursor) -> None:
+        """Do nothing."""
 
     def news(self) -> Messages:
         """Return nothing."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from msgspec import Struct
 from starlette.types import Send
 
 from ..core.changes import Cursor
 from ..wire.encodings import Messages
+from . import eager
+from .eager import Remainder
 from .filters import EVERYTHING, Filter
 from .sending import bytes_left
+
+if TYPE_CHECKING:
+    from .audience import Audience
 
 
 class Kind(StrEnum):
@@ -40,12 +45,25 @@ class Reader(Protocol):
 
     cursor: Cursor
     compatible: bool
+    catch_up: Callable[[], AsyncIterator[Messages]] | None
 
     @property
     def seen(self) -> Cursor:
         """Up to here the changes were looked at."""
 
-    catch_up: Callable[[], AsyncIterator[Messages]] | None
+    @property
+    def wanted(self) -> Filter:
+        """Which flags it is about."""
+
+    @property
+    def alike(self) -> Hashable | None:
+        """Equal for readers that are told the same from the same cursor on; None for one that has no equal."""
+
+    def copy(self) -> Self:
+        """Return another reader that stands where this one does."""
+
+    def skip(self, cursor: Cursor) -> None:
+        """Say that no change up to here was of interest."""
 
     def news(self) -> Messages:
         """Return what is new to the reader, who is then told."""
@@ -68,35 +86,40 @@ PIECE = 128 << 10
 
 
 class Outlet(Protocol):
-    """How messages get to the far end; each call waits while the connection takes nothing.
+    """How messages get to the far end."""
 
-    Attributes:
-        sent: bytes that were handed to the connection.
-    """
+    @property
+    def sent(self) -> int:
+        """Bytes that were handed to the connection, without those that went there directly."""
 
-    sent: int
+    @property
+    def direct(self) -> Callable[[bytes], object] | None:
+        """What takes a body of at most `PIECE` bytes as it is; None where there is no such way."""
 
-    def write(self, messages: Messages) -> Awaitable[object]:
-        """Write messages."""
+    def write(self, messages: Messages) -> Remainder | None:
+        """Write messages; return what has to wait because the connection takes nothing, or None."""
 
-    def finish(self, messages: Messages, reason: str) -> Awaitable[object]:
-        """Write the last messages and end."""
+    def finish(self, messages: Messages, reason: str) -> Remainder | None:
+        """Write the last messages and end; return as `write` does."""
 
 
 class EventStreamOutlet:
-    """The body of an HTTP answer."""
+    """The body of an HTTP answer, by way of any server."""
+
+    __slots__ = ("_send", "sent")
+    direct = None
 
     def __init__(self, send: Send) -> None:
         self.sent = 0
         self._send = send
 
-    def write(self, messages: Messages) -> Awaitable[object]:
+    def write(self, messages: Messages) -> Remainder | None:
         """Write messages."""
         body = messages[0] if len(messages) == 1 else b"".join(messages)
         if len(body) > PIECE:
-            return self._write_pieces(body)
+            return eager.start(self._write_pieces(body))
         self.sent += len(body)
-        return self._send({"type": "http.response.body", "body": body, "more_body": True})
+        return eager.start(self._send({"type": "http.response.body", "body": body, "more_body": True}))
 
     async def _write_pieces(self, body: bytes) -> None:
         # What is handed over is copied, and waits for this connection alone; what is not is shared by all.
@@ -105,9 +128,9 @@ class EventStreamOutlet:
             self.sent += len(piece)
             await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
-    def finish(self, messages: Messages, reason: str) -> Awaitable[object]:  # noqa: ARG002 - the messages say it
+    def finish(self, messages: Messages, reason: str) -> Remainder | None:  # noqa: ARG002 - the messages say it
         """Write the last messages and end the answer."""
-        return self._send({"type": "http.response.body", "body": b"".join(messages), "more_body": False})
+        return eager.start(self._send({"type": "http.response.body", "body": b"".join(messages), "more_body": False}))
 
 
 class About(Struct, frozen=True):
@@ -136,14 +159,15 @@ class Stream:
     """What the broadcaster knows of a stream; constant in size, however slow the reader.
 
     Attributes:
-        reader: what there is to say.
+        reader: what there is to say; shared with the others of its audience.
         outlet: how to say it.
         about: to whom.
-        owner: the task of the request, which ends when the client hangs up.
+        owner: the task of the request, which ends when the client hangs up; None when the connection itself tells.
         transport: the connection itself, if the server lets us have it.
+        audience: those who are told the same; None for a stream that waits, or has ended.
+        direct_bytes: bytes that its audiences wrote to it directly, less those that the present one had counted before.
         number: the broadcaster's name for it.
         ended: nothing is written any more.
-        written_at: when something was written last.
         nudge_at: when a compatible stream gets its nudge.
         ends_at: when it has lived long enough.
         due: when the broadcaster looks at it even if nothing changed.
@@ -154,6 +178,8 @@ class Stream:
 
     __slots__ = (
         "about",
+        "audience",
+        "direct_bytes",
         "due",
         "ended",
         "ends_at",
@@ -166,7 +192,6 @@ class Stream:
         "stalled_at",
         "taken",
         "transport",
-        "written_at",
     )
 
     def __init__(
@@ -174,18 +199,21 @@ class Stream:
         reader: Reader,
         outlet: Outlet,
         *,
-        owner: asyncio.Task[Any],
+        owner: asyncio.Task[Any] | None,
         transport: asyncio.WriteTransport | None = None,
         about: About,
     ) -> None:
+        if owner is None and transport is None:
+            raise ValueError("a stream needs something by which it can be cut")
         self.reader = reader
         self.outlet = outlet
         self.about = about
         self.owner = owner
         self.transport = transport
+        self.audience: Audience | None = None
+        self.direct_bytes = 0
         self.number = -1
         self.ended = False
-        self.written_at = 0.0
         self.nudge_at = math.inf
         self.ends_at = math.inf
         self.due = math.inf
@@ -193,14 +221,25 @@ class Stream:
         self.stalled_at = 0.0
         self.taken = 0
 
+    @property
+    def sent(self) -> int:
+        """Bytes that were handed to the connection."""
+        audience = self.audience
+        counted = audience.written if audience is not None and self in audience.direct else 0
+        return self.outlet.sent + self.direct_bytes + counted
+
+    def unsent(self) -> int:
+        """Return how many bytes the system has not taken from us yet; 0 when nobody can tell."""
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
+
     def taken_by_now(self) -> int:
         """Return how many bytes the connection has taken; what was handed to it counts when nobody can tell."""
-        return self.outlet.sent - (0 if self.transport is None else bytes_left(self.transport))
+        return self.sent - (0 if self.transport is None else bytes_left(self.transport))
 
     def abort(self) -> None:
         """Cut the connection without sending what is buffered, which a reader that takes nothing never gets."""
         self.ended = True
         if self.transport is not None:
             self.transport.abort()
-        else:
+        elif self.owner is not None:
             self.owner.cancel()

@@ -22,8 +22,8 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import ConfigurationError, FlagentError
-from . import reports
-from .run import SIGNALS, Server, settle
+from . import collector, reports
+from .run import SIGNALS, Server
 from .settings import Settings
 from .siblings import Siblings
 
@@ -111,7 +111,7 @@ def _serve(assignment: Assignment) -> None:
     control = assignment.control
 
     def ready(_url: str) -> None:
-        settle()
+        collector.settle()
         _say(control, Ready())
 
     writable = select.poll()

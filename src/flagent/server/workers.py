@@ -24,9 +24,9 @@ from multiprocessing.context import ForkContext, SpawnContext
 from types import FrameType
 
 from ..errors import ConfigurationError, ServerFailed
-from . import questions, shares
+from . import collector, questions, shares
 from .place import Place
-from .run import SIGNALS, bind, listen, settle, url_of
+from .run import SIGNALS, bind, listen, url_of
 from .settings import Settings
 from .siblings import framed, receive
 from .worker import Assignment, Order, work
@@ -79,7 +79,7 @@ class _Supervisor:
     def run(self, on_ready: Callable[[str], None]) -> None:
         """Start the workers, keep them running, and end them when a signal comes."""
         # What is there now is shared with forked children as long as nobody writes to it.
-        settle()
+        collector.settle()
         with self._listening_to_signals():
             try:
                 # The first one makes the tables, or finds out why it can't.

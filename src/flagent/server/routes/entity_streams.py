@@ -8,13 +8,13 @@ from starlette.types import Receive, Scope, Send
 
 from ...wire.encodings import FULL
 from .. import asgi
-from ..asgi import Refusal
+from ..asgi import Answer, Refusal
 from ..gate import access_of
 from ..opening import Opening
 from ..settings import Settings
 from ..stream import Kind
 from ..watching import Watch, Watching
-from .streams import HEADERS, opened, retry, serve
+from .streams import EventStreams
 
 PATHS = ("/api/v1/realtime/evaluations", "/realtime/evaluations")
 
@@ -22,25 +22,24 @@ PATHS = ("/api/v1/realtime/evaluations", "/realtime/evaluations")
 class EntityStreamRoute:
     """Opens streams for one entity each."""
 
-    def __init__(self, opening: Opening, watching: Watching, settings: Settings) -> None:
+    def __init__(self, opening: Opening, watching: Watching, event_streams: EventStreams, settings: Settings) -> None:
         self._opening = opening
+        self._event_streams = event_streams
         self._watching = watching
         self._settings = settings
         self._decoder = msgspec.json.Decoder(Watch)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; it lasts as long as the stream."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        """Answer a request with a stream."""
         try:
             asgi.check_method(scope, "GET", "POST")
             self._opening.admit()
             watch = await self._watch(scope, receive)
             reader, greeting = self._watching.entity(watch, access_of(scope), FULL)
         except Refusal as refusal:
-            await refusal.answer(send)
-            return
-        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-        stream = opened(scope, send, reader, Kind.EVALUATIONS, watch.wanted, self._settings)
-        await serve(self._opening.broadcaster, stream, (retry(self._settings), *greeting), receive)
+            return refusal.answer
+        await self._event_streams.begin(scope, receive, send, reader, Kind.EVALUATIONS, greeting)
+        return None
 
     async def _watch(self, scope: Scope, receive: Receive) -> Watch:
         if scope["method"] == "POST":

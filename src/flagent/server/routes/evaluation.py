@@ -7,7 +7,7 @@ from starlette.types import Receive, Scope, Send
 
 from ...wire.codec import View
 from .. import asgi
-from ..asgi import JSON, Refusal
+from ..asgi import Answer, Refusal
 from ..evaluating import BatchBody, Evaluations
 from ..gate import access_of
 from ..results import EvalContext
@@ -27,16 +27,15 @@ class EvaluationRoute:
         self._limit = settings.max_body_bytes
         self._decoder = msgspec.json.Decoder(EvalContext)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Answer:  # noqa: ARG002 - as hot routes are called
         """Answer a request."""
         try:
             context = asgi.decoded(*await _request(scope, receive, self._limit), self._decoder)
         except Refusal as refusal:
-            await refusal.answer(send)
-            return
+            return refusal.answer
         explains = bool(context.enable_debug) and asgi.first(asgi.query(scope), "view") == View.FULL
         result = self._evaluations.one(context, access_of(scope), explains=explains)
-        await asgi.respond(send, _encode(result), JSON)
+        return Answer(_encode(result))
 
 
 class BatchRoute:
@@ -47,15 +46,14 @@ class BatchRoute:
         self._limit = settings.max_body_bytes
         self._decoder = msgspec.json.Decoder(BatchBody)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Answer:  # noqa: ARG002 - as hot routes are called
         """Answer a request."""
         try:
             body = asgi.decoded(*await _request(scope, receive, self._limit), self._decoder)
             results = await self._evaluations.many(body, access_of(scope))
         except Refusal as refusal:
-            await refusal.answer(send)
-            return
-        await asgi.respond(send, _encode({"evaluationResults": results}), JSON)
+            return refusal.answer
+        return Answer(_encode({"evaluationResults": results}))
 
 
 async def _request(scope: Scope, receive: Receive, limit: int) -> tuple[str, bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 from starlette.types import Receive, Scope, Send
@@ -9,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from ...core.changes import Cursor, Snapshot
 from ...wire.codec import View
 from .. import asgi
-from ..asgi import Refusal
+from ..asgi import Answer, Refusal
 from ..bodies import Bodies, Form
 from ..downloads import Downloads
 from ..filters import EVERYTHING, Filter
@@ -24,7 +25,6 @@ _CATCH_UP = 1.0
 _ROUNDS = 3
 #: A cursor of nobody's log.
 _UNKNOWN = Cursor("", 0)
-_COMMON = ((b"cache-control", b"no-cache"), (b"vary", b"Accept, Accept-Encoding"))
 
 
 class ExportRoute:
@@ -35,28 +35,28 @@ class ExportRoute:
         self._bodies = bodies
         self._downloads = downloads
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Answer | int:
         """Answer a request."""
         try:
             asgi.check_method(scope, "GET", "HEAD")
-            form = _form(scope)
-            if form.after is None and await self._answered_unchanged(scope, send, form):
-                return
+            form = _form(scope["query_string"], asgi.header(scope, b"accept"), asgi.header(scope, b"accept-encoding"))
+            if form.after is None and (unchanged := self._unchanged(scope, form)) is not None:
+                return unchanged
             with self._downloads:
-                await self._answer(scope, receive, send, form)
+                return await self._answer(scope, receive, send, form)
         except Refusal as refusal:
-            await refusal.answer(send)
+            return refusal.answer
 
-    async def _answered_unchanged(self, scope: Scope, send: Send, form: Form) -> bool:
-        tag = entity_tag(self._hub.snapshot, form)
+    def _unchanged(self, scope: Scope, form: Form) -> Answer | None:
         held = asgi.header(scope, b"if-none-match")
-        if not held or not matches(held, tag):
-            return False
-        await send({"type": "http.response.start", "status": 304, "headers": [(b"etag", tag.encode()), *_COMMON]})
-        await send({"type": "http.response.body", "body": b""})
-        return True
+        if not held:
+            return None
+        tag = entity_tag(self._hub.snapshot, form)
+        if not matches(held, tag):
+            return None
+        return Answer(b"", ((b"etag", tag.encode()), *_common(scope)), asgi.NOT_MODIFIED)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, form: Form) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, form: Form) -> int:
         if form.after is not None and self._hub.is_ahead(form.after):
             try:
                 await self._hub.reached(form.after.revision, _CATCH_UP)
@@ -69,24 +69,32 @@ class ExportRoute:
             # never pause, what holds is that every event before the request is in it.
             if snapshot is self._hub.snapshot:
                 break
-        headers = [(b"content-type", form.media.value.encode()), *_COMMON]
+        headers = [(b"content-type", form.media.value.encode()), *_common(scope)]
         if form.coding is not Coding.IDENTITY:
             headers.append((b"content-encoding", form.coding.value.encode()))
         if form.after is None:
             tag = entity_tag(snapshot, form)
             # The same tag for other bytes must be weak.
             headers.append((b"etag", (tag if form.coding is Coding.IDENTITY else f"W/{tag}").encode()))
-        await self._downloads.send(scope, receive, send, body, *headers)
+        return await self._downloads.send(scope, receive, send, body, *headers)
 
 
-def _form(scope: Scope) -> Form:
-    query = asgi.query(scope)
+def _common(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
+    # What a page of another origin is answered passes the framework's CORS, which adds this name by itself.
+    vary = b"Accept, Accept-Encoding" if asgi.header(scope, b"origin") else b"Accept, Accept-Encoding, Origin"
+    return (b"cache-control", b"no-cache"), (b"vary", vary)
+
+
+# The many clients of one program ask in the same words.
+@lru_cache(maxsize=256)
+def _form(query_string: bytes, accept: str, accept_encoding: str) -> Form:
+    query = asgi.members(query_string)
     after = asgi.first(query, "after")
     return Form(
         # A net change is for those who keep the full view.
         view=_view(asgi.first(query, "view")) if after is None else View.FULL,
-        media=media_of(asgi.header(scope, b"accept")),
-        coding=coding_of(asgi.header(scope, b"accept-encoding")),
+        media=media_of(accept),
+        coding=coding_of(accept_encoding),
         wanted=Filter.of(query, any_kind=True),
         after=None if after is None else Cursor.parse(after) or _UNKNOWN,
     )

@@ -43,7 +43,7 @@ class SocketRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; it lasts as long as the socket."""
         if scope["type"] != "websocket":
-            await Refusal(426, "this address is for WebSockets", (b"upgrade", b"websocket")).answer(send)
+            await Refusal(426, "this address is for WebSockets", (b"upgrade", b"websocket")).answer.send(send)
             return
         try:
             if not may_connect(scope, self._settings):

@@ -13,13 +13,14 @@ from ...errors import StorageUnavailable
 from ...wire import sse
 from ...wire.encodings import COMPATIBLE, FULL, Messages
 from .. import asgi
-from ..asgi import Refusal
+from ..asgi import Answer, Refusal
 from ..broadcast import Broadcaster
-from ..connection import about, prepare, transport_of
+from ..connection import about, current_task, prepare, transport_of
 from ..filters import Filter
 from ..opening import Opening, Start
 from ..settings import Settings
 from ..stream import EventStreamOutlet, Kind, Reader, Stream
+from ..takeover import Takeover
 
 PATHS = ("/api/v1/realtime/sse", "/realtime/sse")
 
@@ -33,12 +34,12 @@ HEADERS = [
 class StreamRoute:
     """Opens streams of changes."""
 
-    def __init__(self, opening: Opening, settings: Settings) -> None:
+    def __init__(self, opening: Opening, event_streams: EventStreams) -> None:
         self._opening = opening
-        self._settings = settings
+        self._event_streams = event_streams
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; it lasts as long as the stream."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        """Answer a request with a stream."""
         query = asgi.query(scope)
         wanted = Filter.of(query)
         encoding = FULL if ("payload", "flag") in query else COMPATIBLE
@@ -48,18 +49,16 @@ class StreamRoute:
             start = Start(wanted, last_event(scope, query), asgi.first(query, "since") or "")
             reader, greeting = await self._opening.changes(start, encoding)
         except StorageUnavailable as exc:
-            await asgi.unavailable(str(exc)).answer(send)
-            return
+            return asgi.unavailable(str(exc)).answer
         except Refusal as refusal:
-            await refusal.answer(send)
-            return
-        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            return refusal.answer
         if scope["method"] == "HEAD":
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             await send({"type": "http.response.body", "body": b""})
-            return
+            return None
         kind = Kind.COMPATIBLE if encoding is COMPATIBLE else Kind.SSE
-        stream = opened(scope, send, reader, kind, wanted, self._settings)
-        await serve(self._opening.broadcaster, stream, (retry(self._settings), *greeting), receive)
+        await self._event_streams.begin(scope, receive, send, reader, kind, greeting)
+        return None
 
 
 def last_event(scope: Scope, query: list[tuple[str, str]]) -> str:
@@ -68,20 +67,32 @@ def last_event(scope: Scope, query: list[tuple[str, str]]) -> str:
     return asgi.header(scope, b"last-event-id") or asgi.first(query, "after") or ""
 
 
-def retry(settings: Settings) -> bytes:
-    """Return how long a client shall wait before it connects again."""
-    return sse.retry(round(settings.retry * 1000))
+class EventStreams:
+    """Answers with streams, which the broadcaster writes from then on."""
 
+    def __init__(self, broadcaster: Broadcaster, takeover: Takeover, settings: Settings) -> None:
+        self._broadcaster = broadcaster
+        self._takeover = takeover
+        self._settings = settings
+        # How long a client shall wait before it connects again.
+        self._retry = sse.retry(round(settings.retry * 1000))
 
-def opened(scope: Scope, send: Send, reader: Reader, kind: Kind, wanted: Filter, settings: Settings) -> Stream:
-    """Return the stream of the current request."""
-    owner = asyncio.current_task()
-    if owner is None:
-        raise RuntimeError("a stream must be served by a task")
-    transport = transport_of(scope)
-    prepare(transport, settings.write_timeout)
-    outlet = EventStreamOutlet(send)
-    return Stream(reader, outlet, owner=owner, transport=transport, about=about(scope, kind, wanted))
+    async def begin(
+        self, scope: Scope, receive: Receive, send: Send, reader: Reader, kind: Kind, greeting: Messages
+    ) -> None:
+        """Answer a request; where the connection can't be taken over, it lasts as long as the stream."""
+        opener = about(scope, kind, reader.wanted)
+        prepare(transport_of(scope), self._settings.write_timeout)
+        taken = self._takeover.stream(scope, HEADERS)
+        if taken is not None:
+            stream = Stream(reader, taken, owner=None, transport=taken.transport, about=opener)
+            taken.carry(stream, self._broadcaster)
+            self._broadcaster.open(stream, (taken.head, self._retry, *greeting))
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+        outlet = EventStreamOutlet(send)
+        stream = Stream(reader, outlet, owner=current_task(), transport=transport_of(scope), about=opener)
+        await serve(self._broadcaster, stream, (self._retry, *greeting), receive)
 
 
 async def serve(broadcaster: Broadcaster, stream: Stream, greeting: Messages, receive: Receive) -> None:
@@ -95,6 +106,6 @@ async def serve(broadcaster: Broadcaster, stream: Stream, greeting: Messages, re
         # Under a server that hides its connections, this is how the broadcaster ends a stream.
         if not stream.ended:
             raise
-        stream.owner.uncancel()
+        current_task().uncancel()
     finally:
         await broadcaster.close(stream)

@@ -1,0 +1,268 @@
+"""Streams that have their connection to themselves: it is taken from uvicorn when the stream begins.
+
+For as long as an answer lasts, uvicorn keeps its parser, the scope, a request cycle, an event and a task, about ten
+kilobytes, and every event passes three calls and a framing of its own. A stream needs none of that. So when its answer
+begins, the transport gets another protocol, `Taken`, to which the broadcaster writes ready-made bytes; the application
+returns, and everything that was kept for the request is freed.
+
+An answer that is taken over ends with its connection (RFC 9112, section 6.3): `Connection: close`, and no chunks, which
+no reader of a stream needs, HTTP/1.0 does not know, and which would have to be framed for each event.
+
+What this leans on, beyond what asyncio promises of transports and protocols, are parts of uvicorn that have no
+documentation; `_USED` lists them. `missing` looks for them once, when the server starts. Under another server, or under
+a uvicorn that is not among the `_VERSIONS` this was read against, streams are plain ASGI answers (`EventStreamOutlet`):
+`tests/server/test_outlets.py` holds both to the same behaviour. When a new uvicorn comes out, read its
+`httptools_impl.py` for the names below, run that test, and raise the bound.
+
+Whole answers of hot routes are written in uvicorn's place, too, in one piece: a second write and the checks of headers
+that are our own would cost more than an evaluation. The connection stays uvicorn's.
+
+uvicorn's own shutdown finds connections in `ServerState.connections` and calls `shutdown` on each. A taken one puts
+itself there in place of the one it came from, so it is waited for, counted and cut like all others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from importlib.metadata import version
+
+import uvicorn
+from starlette.types import Scope
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from ..wire.encodings import Messages
+from . import asgi, eager
+from .asgi import Answer
+from .broadcast import Broadcaster
+from .connection import transport_of
+from .eager import Remainder
+from .protocols import Connection
+from .stream import PIECE, Stream
+
+_log = logging.getLogger("flagent.server")
+
+#: uvicorns whose code was read: from this one on, and before that one.
+_VERSIONS = ((0, 40), (0, 55))
+#: Names that the functions of uvicorn have to use, because what is done here takes the place of what they do there.
+_USED = (
+    # `disconnected` is how a cycle knows that nobody waits for its answer any more.
+    (RequestResponseCycle.run_asgi, {"disconnected", "response_complete", "on_response"}),
+    (RequestResponseCycle.send, {"disconnected", "response_started", "response_complete", "keep_alive", "on_response"}),
+    (HttpToolsProtocol.__init__, {"parser", "connections", "server_state", "pipeline", "cycle", "flow"}),
+    (FlowControl.__init__, {"write_paused"}),
+    (HttpToolsProtocol.connection_made, {"connections"}),
+    (HttpToolsProtocol.connection_lost, {"parser", "connections", "_unset_keepalive_if_required"}),
+    (HttpToolsProtocol.on_headers_complete, {"cycle", "pipeline"}),
+    (HttpToolsProtocol.on_response_complete, {"total_requests", "pipeline"}),
+    (uvicorn.Server.shutdown, {"connections", "shutdown"}),
+)
+#: Bytes that a client may send into its stream, to which nothing listens, before it is cut.
+_MOST_HEARD = 64 << 10
+
+
+_CLOSE = (b"connection", b"close")
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+
+def missing() -> str:
+    """Return why connections can't be taken over, in words; empty when they can."""
+    release = version("uvicorn")
+    number = tuple(int(part) if part.isdigit() else 0 for part in release.split(".")[:2])
+    if not _VERSIONS[0] <= number < _VERSIONS[1]:
+        return f"uvicorn {release} is not one that this was written for"
+    for function, names in _USED:
+        absent = names.difference(function.__code__.co_names)
+        if absent:
+            return f"{function.__qualname__} of uvicorn {release} does not use {', '.join(sorted(absent))}"
+    return ""
+
+
+class Takeover:
+    """Takes connections from uvicorn: for good when a stream begins, and for the moment of writing a whole answer."""
+
+    def __init__(self) -> None:
+        # What the server adds to each answer, because of the date another text every second.
+        self._common = b""
+        self._common_of: list[tuple[bytes, bytes]] | None = None
+        self._missing = missing()
+        if self._missing:
+            _log.warning("streams cost more than they need to: %s", self._missing)
+
+    def stream(self, scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> Taken | None:
+        """Return the connection of a request whose answer has not begun; None where the answer has to go by ASGI."""
+        connection = self._connection(scope)
+        if connection is None:
+            return None
+        transport, cycle, state = connection.transport, connection.cycle, connection.server_state
+        # Neither an answer nor the lack of one is missed when the application returns.
+        cycle.disconnected = cycle.response_complete = True
+        state.total_requests += 1
+        connection.leave()
+        head = self._head(state, 200, (*headers, _CLOSE))
+        taken = Taken(transport, state, head, paused=connection.flow.write_paused)
+        # Parser and protocol refer to each other, which only the collector would find out.
+        connection.parser = None  # type: ignore[assignment]
+        transport.set_protocol(taken)
+        return taken
+
+    def answered(self, scope: Scope, answer: Answer) -> bool:
+        """Write a whole answer at once, where uvicorn would check its headers and write it in two parts.
+
+        Returns:
+            Whether it is written; it has to go by ASGI otherwise.
+        """
+        connection = self._connection(scope)
+        if connection is None:
+            return False
+        cycle, body = connection.cycle, answer.body
+        if cycle.response_started or connection.flow.write_paused or len(body) > PIECE or scope["method"] == "HEAD":
+            return False
+        length = () if answer.status == asgi.NOT_MODIFIED else ((b"content-length", b"%d" % len(body)),)
+        closing = () if cycle.keep_alive else (_CLOSE,)
+        head = self._head(connection.server_state, answer.status, (*answer.headers, *length, *closing))
+        connection.transport.write(head + body)
+        cycle.response_started = cycle.response_complete = True
+        if not cycle.keep_alive:
+            connection.transport.close()
+        cycle.on_response()
+        return True
+
+    def _connection(self, scope: Scope) -> Connection | None:
+        transport = transport_of(scope)
+        # Pages of other origins need headers of their own, which are put into an answer on its way by ASGI.
+        if self._missing or transport is None or asgi.header(scope, b"origin"):
+            return None
+        connection = transport.get_protocol()
+        if not isinstance(connection, Connection) or transport.is_closing():
+            return None
+        # Whoever sends a second request before the first is answered is waiting for that answer.
+        return connection if connection.cycle.scope is scope and not connection.pipeline else None
+
+    def _head(self, state: ServerState, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """Return status line and headers."""
+        if state.default_headers is not self._common_of:
+            self._common_of = state.default_headers
+            self._common = _fields(state.default_headers)
+        return b"".join((_STATUS_LINES[status], self._common, _fields(headers), b"\r\n"))
+
+
+class Taken(asyncio.Protocol):
+    """A connection that carries one stream and nothing else: what the transport calls, and the stream's outlet.
+
+    Attributes:
+        head: status line and headers, which have to be written first.
+        sent: bytes that were handed to the connection.
+        transport: the connection.
+    """
+
+    __slots__ = (
+        "_broadcaster",
+        "_heard",
+        "_in_pieces",
+        "_paused",
+        "_state",
+        "_stream",
+        "_writable",
+        "head",
+        "sent",
+        "transport",
+    )
+
+    def __init__(self, transport: asyncio.Transport, state: ServerState, head: bytes, *, paused: bool) -> None:
+        self.head = head
+        self.sent = 0
+        self.transport = transport
+        self._state = state
+        self._paused = paused
+        self._in_pieces = False
+        self._heard = 0
+        self._writable: asyncio.Future[None] | None = None
+        self._stream: Stream | None = None
+        self._broadcaster: Broadcaster | None = None
+        state.connections.add(self)  # type: ignore[arg-type]
+
+    def carry(self, stream: Stream, broadcaster: Broadcaster) -> None:
+        """Tell the broadcaster when the stream's connection is full, and when it is gone."""
+        self._stream, self._broadcaster = stream, broadcaster
+
+    @property
+    def direct(self) -> Callable[[bytes], object] | None:
+        """What takes bytes at once: the transport, unless it has asked for a pause, which it does only once."""
+        return None if self._paused else self.transport.write
+
+    def write(self, messages: Messages) -> Remainder | None:
+        """Write messages; what the connection does not take waits."""
+        body = messages[0] if len(messages) == 1 else b"".join(messages)
+        if self._paused or len(body) > PIECE:
+            return eager.start(self._write_pieces(body))
+        self.sent += len(body)
+        self.transport.write(body)
+        return None
+
+    async def _write_pieces(self, body: bytes) -> None:
+        self._in_pieces = True
+        # What the transport has is kept for this connection alone; what is left of the body is shared by all.
+        for position in range(0, len(body), PIECE):
+            await self._room()
+            piece = body[position : position + PIECE]
+            self.sent += len(piece)
+            self.transport.write(piece)
+        await self._room()
+        self._in_pieces = False
+
+    async def _room(self) -> None:
+        """Return when the connection takes something again; the broadcaster sees to it that this has an end."""
+        while self._paused:
+            self._writable = asyncio.get_running_loop().create_future()
+            await self._writable
+
+    def finish(self, messages: Messages, reason: str) -> Remainder | None:  # noqa: ARG002 - the messages say it
+        """Write the last messages and end the connection when they are on their way."""
+        rest = self.write(messages) if messages else None
+        if rest is None:
+            self.transport.close()
+        return rest
+
+    def shutdown(self) -> None:
+        """End, because uvicorn does: streams were told goodbye before."""
+        self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Pass over what a client says in the middle of its stream."""
+        self._heard += len(data)
+        if self._heard > _MOST_HEARD:
+            self.transport.abort()
+
+    def eof_received(self) -> bool:
+        """Take a client that has nothing more to say for one that is gone, as uvicorn does."""
+        return False
+
+    def pause_writing(self) -> None:
+        """Take no more; called in the middle of a write."""
+        self._paused = True
+        if self._stream is not None and self._broadcaster is not None and not self._in_pieces:
+            self._broadcaster.blocked(self._stream, self._room)
+
+    def resume_writing(self) -> None:
+        """Let go on whatever waits."""
+        self._paused = False
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason makes no difference
+        """End with the connection."""
+        self._state.connections.discard(self)
+        stream, broadcaster = self._stream, self._broadcaster
+        # The stream refers to this object, which would have to be collected otherwise.
+        self._stream = self._broadcaster = None
+        if stream is not None and broadcaster is not None:
+            broadcaster.closed(stream)
+
+
+def _fields(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
