@@ -24,6 +24,7 @@ from flagent.wire import backoff, feed, readers
 from flagent.wire.backoff import Backoff
 from flagent.wire.feed import Feed
 from flagent.wire.readers import SnapshotReader
+from flagent.wire.vouching import Vouching
 
 from .mutation import Replaced, mutation
 
@@ -89,7 +90,10 @@ def ignore_digests_of_heartbeats() -> list[Replaced]:
 
 @mutation("flags count as current only once all has arrived that is known to be on its way", 8, 32)
 def believe_to_be_current_at_once() -> list[Replaced]:
-    return [(Feed, "caught_up", True), (Feed, "current", True)]
+    def settle(self: Any, _cursor: Any, *, current: bool) -> None:
+        self.at, self._told = self._began_at, None
+
+    return [(Feed, "caught_up", True), (Feed, "current", True), (Vouching, "settle", settle)]
 
 
 @mutation("flags grow old while nobody confirms them", 5, 8)

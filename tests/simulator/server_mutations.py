@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from flagent.client import disk
 from flagent.client.disk import DiskCache
 from flagent.errors import DecodeError
-from flagent.server.broadcast import Broadcaster
+from flagent.server.delivery import Delivery
 from flagent.server.editor import Editor
 from flagent.server.hub import Hub
 from flagent.server.readers import ChangeReader
@@ -81,7 +81,7 @@ def remember_more_than_there_is() -> list[Replaced]:
     return [(Hub, "_bury", claiming)]
 
 
-@mutation("answers are forgotten when the log moves on", 60, 129)
+@mutation("answers are forgotten when the log moves on", 315)
 def keep_old_answers() -> list[Replaced]:
     advance = Hub._advance
 
@@ -120,7 +120,7 @@ def forget_slow_readers() -> list[Replaced]:
     async def finish(self: Any, stream: Any, work: Any) -> None:
         await work
 
-    return [(Broadcaster, "_finish", finish)]
+    return [(Delivery, "_finish", finish)]
 
 
 @mutation("a change that does not follow makes the server load its state anew", 1, 10)

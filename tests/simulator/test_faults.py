@@ -124,7 +124,8 @@ def test_a_client_that_is_refused_for_a_day_asks_seldom_and_never_stops_asking()
         # Waits of the stream, and of polling, are between half of the slow regime's cap and all of it.
         assert max(hours) <= 2 * HOUR / (backoff.SLOW_CAP / 2)
         assert min(hours) >= 2
-        assert len(said) <= 24
+        # The first of the stream and of the poll, and one in each hour afterwards.
+        assert len(said) <= 2 + 24
         assert client.manager.status.state == "rejected"
         client.line.refuses = None
         await world.pause(1000.0)

@@ -240,10 +240,12 @@ class Follower:
                 # next connection must not go on from where the feed is.
                 self.feed.diverged()
                 pending = deque(await self._restart(str(exc)))
-        if self.feed.live and self.feed.caught_up:
-            if self.feed.current:
-                self._receiver.heard(self.feed)
-            self._is_live()
+        if not (self.feed.live and self.feed.caught_up):
+            self._not_live()
+            return
+        if self.feed.current:
+            self._receiver.heard(self.feed)
+        self._is_live()
 
     async def _restart(self, reason: str) -> list[Update]:
         cursor = await self._receiver.restart(reason, self.feed)

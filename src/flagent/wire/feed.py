@@ -231,6 +231,9 @@ class Feed:
         if not self.live:
             # Comments don't count here: a server that sends nothing else is none of ours.
             return (self._seen_at if self._opened_at is None else self._opened_at) + HELLO_TIMEOUT
+        if self.protocol and self.caught_up and self._vouching.at is not None:
+            # Nor is a stream of any use that says something, but not that the holder is current.
+            return self._vouching.at + self.patience
         return self._seen_at + self.patience
 
     @property
