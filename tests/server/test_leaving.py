@@ -192,6 +192,21 @@ def test_as_many_streams_as_are_allowed(start_server: Callable[..., LiveServer])
         again.next("connected")
 
 
+def test_the_window_ends_when_nobody_is_left(start_server: Callable[..., LiveServer]) -> None:
+    """The turns of these would take minutes."""
+    server = start_server()
+    with ExitStack() as stack:
+        subscribers(stack, server.port, 20)
+
+        async def begun() -> asyncio.Task[None]:
+            work = leaving.drain(server.services.broadcaster, window=3600.0, hurried=lambda: False, workers=1000)
+            return asyncio.create_task(work)
+
+        draining = server.run(begun())
+
+    server.wait_until(draining.done)
+
+
 def test_hurrying_in_the_middle_of_the_window_ends_the_rest_at_once(start_server: Callable[..., LiveServer]) -> None:
     server = start_server()
     with ExitStack() as stack:

@@ -7,8 +7,8 @@ The rules, in the order in which they apply:
 * lists and objects have no text: positive operators are false for them and negative ones true,
   but CONTAINS looks for an element of a list that contains the value;
 * LT, LTE, GT and GTE compare numbers, and are false when either side is none;
-* patterns are RE2's and match anywhere; one that can't be compiled matches nothing, and in a text of more than
-  `MAX_MATCHED` characters nothing matches;
+* patterns are RE2's and match anywhere; one that can't be compiled matches nothing, and nothing matches where it might
+  take longer than `MAX_STEPS` are worth;
 * an unknown operator is false.
 """
 
@@ -21,9 +21,11 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, Protocol
 
-import re2
-
+from . import subinterpreters
 from .model import Constraint
+
+subinterpreters.refuse()
+import re2  # noqa: E402 - it must not be reached where it would hang
 
 Predicate = Callable[[Mapping[str, Any]], bool]
 Test = Callable[[Any], bool]
@@ -32,15 +34,22 @@ Test = Callable[[Any], bool]
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?Infinity|[+-]?NaN")
 #: What is trimmed around a number: control characters and the blank, as Java does it.
 _BLANKS = "".join(map(chr, range(0x21)))
-#: The longest text that a pattern is looked for in. RE2's time is linear in that, but for some patterns (`a[ab]{500}c`)
-#: with a factor of their size: one of 30 characters takes half a minute for a text of a million.
-MAX_MATCHED = 4096
+#: Length of a text times size of a pattern's program above which nothing is looked for. RE2's time is linear in the
+#: text, but for some patterns (`a[ab]{500}c`) with a factor of that size: this many steps are a tenth of a second, and
+#: texts of 600,000 characters for a pattern of ten.
+MAX_STEPS = 10_000_000
 #: From here on an integral float is written with an exponent.
 _EXPONENT_FROM = 1e21
 
 
 class Pattern(Protocol):
-    """What a compiled regular expression can do."""
+    """What a compiled regular expression can do.
+
+    Attributes:
+        programsize: how many instructions it has.
+    """
+
+    programsize: int
 
     def search(self, text: str) -> object | None:
         """Return a match anywhere in `text`, or None."""
@@ -122,8 +131,10 @@ def compile_search(pattern: str) -> Callable[[str], bool] | None:
     except (re2.error, UnicodeError):
         return None
 
+    longest = MAX_STEPS // max(compiled.programsize, 1)
+
     def search(whole: str) -> bool:
-        if len(whole) > MAX_MATCHED:
+        if len(whole) > longest:
             return False
         try:
             return compiled.search(whole) is not None

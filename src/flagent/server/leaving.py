@@ -39,7 +39,8 @@ async def drain(broadcaster: Broadcaster, *, window: float, hurried: Callable[[]
     began = loop.time()
     for position, stream in enumerate(streams, 1):
         turn = began + spread * position / len(streams)
-        while not hurried() and loop.time() < turn:  # noqa: ASYNC110 - a signal handler can set no event
+        # A signal handler can set no event, and clients may be gone before it is their turn.
+        while not hurried() and len(broadcaster) and loop.time() < turn:  # noqa: ASYNC110
             await asyncio.sleep(min(_TICK, turn - loop.time()))
         if hurried():
             break
