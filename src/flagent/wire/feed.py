@@ -16,13 +16,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from ..core.changes import Cursor
-from ..errors import DecodeError, FlagentError, HTTPStatusError, Refused, StreamBroken
+from ..errors import DecodeError, FlagentError, HTTPStatusError, StreamBroken
 from . import sse
-from .backoff import MAX_ASKED, SLOW_STATUSES, Backoff, is_hopeless
+from .backoff import MAX_ASKED, Backoff, is_hopeless
 from .events import PROTOCOL, Connected, Goodbye, Message, decode_event
+from .exchange import StreamRequest, check_answer
 from .readers import EventReader, Reader, SnapshotReader, is_known
 from .updates import Checkpoint, NeedSnapshot, Update
 from .vouching import Vouching
@@ -41,13 +41,6 @@ PLAIN_SILENCE = 600.0
 MAX_BAD_PAYLOADS = 3
 
 _MIN_HEARTBEAT, _MAX_HEARTBEAT = 0.02, 300.0
-
-
-class StreamRequest(NamedTuple):
-    """What to ask for: query parameters and headers of the stream's request."""
-
-    query: tuple[tuple[str, str], ...]
-    headers: dict[str, str]
 
 
 class Feed:
@@ -95,12 +88,7 @@ class Feed:
         self.failure: FlagentError | None = None
         kind = EventReader if events_only else SnapshotReader
         self._reader: Reader = kind(cursor, filtered=self.filtered)
-        self._query = (
-            ("payload", "flag"),
-            *(("flagKey", key) for key in flag_keys),
-            *(("flagID", str(flag_id)) for flag_id in flag_ids),
-            *(("tag", tag) for tag in tags),
-        )
+        self._wanted = (flag_keys, flag_ids, tags)
         self._heartbeat = heartbeat
         self._max_event_bytes = max_event_bytes
         self._backoff = Backoff(base_delay=base_delay, max_delay=max_delay, stable_after=stable_after, random=random)
@@ -154,9 +142,7 @@ class Feed:
 
     def request(self) -> StreamRequest:
         """Return what the next connection asks for."""
-        resume = {} if self.cursor is None else {"Last-Event-ID": str(self.cursor)}
-        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store", "Accept-Encoding": "identity"}
-        return StreamRequest(self._query, headers | resume)
+        return StreamRequest.of(self.cursor, *self._wanted)
 
     def opened(self, status: int, content_type: str, now: float, *, retry_after: float | None = None) -> None:
         """Take the head of the answer.
@@ -179,15 +165,7 @@ class Feed:
         self._goodbye = self.failure = self._opened_at = self.protocol = None
         self._vouching = Vouching(now)
         self._seen_at = now
-        if status in SLOW_STATUSES:
-            raise Refused(f"the stream was refused with HTTP {status}", status=status, retry_after=retry_after)
-        if status != 200:
-            raise HTTPStatusError(f"the stream answered HTTP {status}", status=status, retry_after=retry_after)
-        if content_type.partition(";")[0].strip().lower() != "text/event-stream":
-            raise StreamBroken(
-                f"the answer is {content_type[:80]!r}, not 'text/event-stream': is this the address of a flag server?",
-                kind="protocol",
-            )
+        check_answer(status, content_type, retry_after)
         self._opened_at = now
 
     def received(self, chunk: bytes, now: float) -> list[Update]:
