@@ -20,6 +20,7 @@ from ..core.changes import Change, Cursor, Delta
 from ..errors import Closed, Diverged, FlagentError, Refused, StreamBroken, TransportError
 from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed, NeedSnapshot, Update
+from ..wire.updates import Summary
 from .address import STREAM_PATHS
 from .transport import Stream, Transport
 
@@ -228,7 +229,7 @@ class Follower:
         pending = deque(updates)
         while pending:
             update = pending.popleft()
-            _log.debug("received %s", _Summary(update))
+            _log.debug("received %s", Summary(update))
             if isinstance(update, NeedSnapshot):
                 pending.extend(await self._restart(update.reason))
                 continue
@@ -288,18 +289,3 @@ class Follower:
         # A fresh event for those who wait from now on; whoever waits already is woken once.
         news, self._news = self._news, asyncio.Event()
         news.set()
-
-
-class _Summary:
-    """An update in a few words, made only if somebody reads them."""
-
-    def __init__(self, update: Update) -> None:
-        self._update = update
-
-    def __str__(self) -> str:
-        update = self._update
-        if isinstance(update, Change):
-            return f"{update.type} of flag {update.flag_key!r}, revision {update.revision}"
-        if isinstance(update, Delta):
-            return f"changes of {len(update.flags) + len(update.deleted)} flags up to {update.cursor}"
-        return repr(update)

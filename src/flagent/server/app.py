@@ -27,8 +27,9 @@ from .evaluating import Evaluations
 from .gate import Gate
 from .hub import Hub
 from .metrics import Metrics
+from .observed import observed
 from .opening import Opening
-from .reports import Across, Report
+from .reports import Across
 from .routes import ROUTES, entity_streams, evaluation, export, sockets, streams
 from .routes.answers import exception_handlers
 from .services import Services
@@ -36,7 +37,6 @@ from .settings import Settings
 from .siblings import Siblings
 from .storage import Storage, open_storage
 from .storage.tail import follow
-from .stream import Kind
 from .takeover import Takeover
 from .warnings import warnings_header
 from .watching import Watching
@@ -184,7 +184,7 @@ class App:
             _own(stack, _forever(broadcaster.run), "broadcaster")
             _own(stack, _forever(gate.watch), "keys")
             siblings = self._siblings
-            metrics = _observed(hub, broadcaster, siblings.carried)
+            metrics = observed(hub, broadcaster, siblings.carried)
             opening = Opening(hub, storage, broadcaster, settings, metrics.accepts)
             self._takeover = Takeover()
             self._hot = _hot_routes(hub, opening, gate, settings, metrics, self._takeover)
@@ -225,21 +225,6 @@ def create_app(settings: Settings, siblings: Siblings | None = None) -> App:
         siblings: the other workers of the same server, for one that has several.
     """
     return App(settings, Siblings() if siblings is None else siblings)
-
-
-def _observed(hub: Hub, broadcaster: Broadcaster, carried: Report) -> Metrics:
-    metrics = Metrics(carried)
-    broadcaster.delivered = metrics.delivery.observe
-    counts = {kind.value: partial(broadcaster.count, kind) for kind in Kind}
-    metrics.gauges("streams", "Open streams.", "kind", counts, Across.SUM)
-    metrics.gauge("streams_bytes", "Bytes written to streams.", lambda: broadcaster.written)
-    metrics.gauge("streams_stalled", "Streams ended because their reader took nothing.", lambda: broadcaster.stalled)
-    metrics.gauge("streams_failed", "Streams ended because they could not be served.", lambda: broadcaster.failed)
-    metrics.gauge("revision", "Revision of the newest change.", lambda: hub.cursor.revision, Across.SAME)
-    metrics.gauge("flags", "Flags that are not deleted.", lambda: len(hub.snapshot.flags), Across.SAME)
-    metrics.gauge("workers", "Processes of this server that answer.", lambda: 1, Across.SUM)
-    metrics.gauge("divergences", "Changes whose digest was wrong; anything but 0 is a bug.", lambda: hub.divergences)
-    return metrics
 
 
 def _hot_routes(

@@ -23,3 +23,18 @@ class Checkpoint(NamedTuple):
 
 #: A `FlagEvent` comes from a plain Flagent server, or to a holder of events alone.
 Update = Change | Delta | FlagEvent | NeedSnapshot | Checkpoint
+
+
+class Summary:
+    """An update in a few words, made only if somebody reads them."""
+
+    def __init__(self, update: Update) -> None:
+        self._update = update
+
+    def __str__(self) -> str:
+        update = self._update
+        if isinstance(update, Change):
+            return f"{update.type} of flag {update.flag_key!r}, revision {update.revision}"
+        if isinstance(update, Delta):
+            return f"changes of {len(update.flags) + len(update.deleted)} flags up to {update.cursor}"
+        return repr(update)
