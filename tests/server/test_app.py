@@ -54,9 +54,10 @@ def test_a_gap_in_the_log_is_bridged_by_loading_the_state_anew(
             database.execute("UPDATE log_head SET revision = 3")
             database.execute("UPDATE change_log SET revision = 3")
 
-        sync = stream.next("sync")
+        # What was deleted in the part that is gone, nobody knows: only a snapshot helps.
+        resync = stream.next("resync")
 
-    assert (sync.data["from"], sync.id) == (first, first.replace(":1", ":3"))
+    assert resync.data["revision"] == first.replace(":1", ":3")
     assert "loaded anew" in caplog.text
     server.create_flag("b")
     assert server.http.get("/export/eval_cache/json", params={"view": "full"}).json()["revision"].endswith(":4")

@@ -49,18 +49,7 @@ def skip_the_cursor_check() -> list[Replaced]:
     return [(readers, "_follows", lambda cursor, held, *, filtered: held is not None)]
 
 
-@mutation("a heartbeat from beyond the cursor means that something got lost", 361, 459)
-def ignore_heartbeats_beyond_the_cursor() -> list[Replaced]:
-    take = SnapshotReader._take_heartbeat
-
-    def ignoring(self: Any, heartbeat: Any) -> Any:
-        cursor = readers._cursor_of(heartbeat)
-        return take(self, heartbeat) if readers.is_known(cursor, self.cursor) else []
-
-    return [(SnapshotReader, "_take_heartbeat", ignoring)]
-
-
-@mutation("cursors of two epochs are not compared", 18, 43)
+@mutation("cursors of two epochs are not compared", 584, 723)
 def ignore_the_epoch() -> list[Replaced]:
     def known(cursor: Any, held: Any) -> bool:
         return cursor is not None and held is not None and cursor.revision <= held.revision
