@@ -28,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--mutation", choices=["all", *MUTATIONS], help="say which seeds notice that a rule is broken")
     parser.add_argument("--seed", type=int, metavar="N", help="run this one")
     parser.add_argument("--keep", metavar="A,B,…", help="of its steps only these, by their places; none for none")
+    parser.add_argument("--length", type=int, metavar="L", help="with --seed: so many steps instead of its own")
+    parser.add_argument("--clients", type=int, default=0, metavar="C", help="with --seed: so many clients")
     parser.add_argument("--trace", action="store_true", help="tell everything that happens")
     asked = parser.parse_args(arguments)
     if asked.jobs < 1 or asked.seeds < 0:
@@ -38,7 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _look_for(names, range(asked.first, asked.first + asked.seeds))
         if asked.seed is None:
             return _run_many(range(asked.first, asked.first + asked.seeds), asked.jobs, counts=asked.counts)
-        return _run_one(asked.seed, _kept(parser, schedule(asked.seed), asked.keep), trace=asked.trace)
+        steps = _kept(parser, schedule(asked.seed, asked.length), asked.keep)
+        return _run_one(asked.seed, steps, clients=asked.clients, trace=asked.trace)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -53,9 +56,9 @@ def _kept(parser: argparse.ArgumentParser, steps: list[Step], keep: str | None) 
         parser.error(f"--keep: {keep!r} are no places of the {len(steps)} steps")
 
 
-def _run_one(seed: int, steps: list[Step], *, trace: bool) -> int:
+def _run_one(seed: int, steps: list[Step], *, clients: int, trace: bool) -> int:
     try:
-        outcome = run(seed, steps, told=print if trace else None)
+        outcome = run(seed, steps, told=print if trace else None, clients=clients)
     except AssertionError as exc:
         print(f"seed {seed}: {exc}")
         return 1

@@ -40,13 +40,20 @@ class Outcome(NamedTuple):
     trace: str
 
 
-def run(seed: int, steps: Sequence[Step] | None = None, told: Callable[[str], None] | None = None) -> Outcome:
+def run(
+    seed: int,
+    steps: Sequence[Step] | None = None,
+    told: Callable[[str], None] | None = None,
+    *,
+    clients: int = 0,
+) -> Outcome:
     """Run a schedule.
 
     Args:
         seed: decides about chance everywhere, and makes the steps.
         steps: other steps; None for those of the seed.
         told: called with a line for everything that happens.
+        clients: how many; 0 for as many as the seed says.
 
     Raises:
         AssertionError: something was not as it must be.
@@ -59,7 +66,7 @@ def run(seed: int, steps: Sequence[Step] | None = None, told: Callable[[str], No
             await world.pause(step.pause)
         await world.settle()
 
-    return simulate(seed, live, told=told)
+    return simulate(seed, live, told=told, clients=clients)
 
 
 def simulate(

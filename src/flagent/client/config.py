@@ -84,7 +84,7 @@ class OfflineConfig:
         snapshot_ttl: age from which the flags count as expired; they are evaluated all the same.
         safety_poll_interval: time between polls, give or take 20 %, while a stream is enabled: a net under it
             that costs one conditional request. 0 switches it off.
-        fallback_after: how long a stream may be down before polling at `refresh_interval` begins, or up to 20 % longer.
+        fallback_after: how long a stream may be down before polling at `refresh_interval` begins, up to 20 % less.
         reconnect_delay: upper bound of the random wait before the first reconnection; doubled with each failure.
         max_reconnect_delay: upper bound of the wait between reconnections.
         request_timeout: most that the download of a snapshot may take.

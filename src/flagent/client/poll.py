@@ -47,7 +47,7 @@ class Poller:
         self._asked: list[float] = []
         self._stray = _draw()
         # Of its own, so that clients that lost their streams with their server do not fall back at one moment.
-        self._fallback_after = config.fallback_after * random.uniform(1.0, 1.0 + STRAY)  # noqa: S311
+        self._fallback_after = config.fallback_after * random.uniform(1.0 - STRAY, 1.0)  # noqa: S311
 
     def reconsider(self) -> None:
         """Make the plan anew: a stream came or went, or somebody else refreshed."""

@@ -104,4 +104,4 @@ class Report:
         # Give or take what the intervals between polls stray, and the time that one may take.
         polls = self._config.refresh_interval * (1 + STRAY) + self._config.request_timeout
         # Polls take over from a stream after a while.
-        return polls if follower is None else polls + self._config.fallback_after * (1 + STRAY)
+        return polls if follower is None else polls + self._config.fallback_after
