@@ -109,6 +109,24 @@ sys.exit(os.waitstatus_to_exitcode(status))
 }
 
 
+@pytest.mark.covers("F81", "I7")
+def test_no_thread_of_ours_runs_any_more_when_the_interpreter_is_taken_apart(rest: Rest) -> None:
+    """One that does can crash it, now and then, while it is importing or in a library's code."""
+    # Registered before everything else, and so called after it.
+    first = """
+import atexit, threading
+atexit.register(lambda: print([each.name for each in threading.enumerate() if each.name.startswith("flagent manager")]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", first + _BEGIN + "managers = [followed(), followed()]", rest.server.url],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
 @pytest.mark.covers("F78", "F81", "G9")
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
 def test_a_program_ends_as_if_there_were_no_manager(rest: Rest, form: Form) -> None:

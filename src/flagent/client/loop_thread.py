@@ -7,10 +7,12 @@ such thread: there it begins anew at the next use, and never touches what the pa
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import socket
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
@@ -30,6 +32,8 @@ _log = logging.getLogger("flagent.client")
 STOP_TIMEOUT = 2.0
 #: Seconds that closing connections, and then cancelled tasks, may take of it.
 _CLOSING, _LEFT_OVER = 0.7, 0.5
+#: Seconds that all threads together may take to end when the interpreter does.
+_EXIT = 1.0
 #: Seconds by which waiting for work outlasts the limit that the work itself has.
 _MARGIN = 2.0
 
@@ -140,6 +144,16 @@ class LoopThread:
             if thread.is_alive():
                 _log.warning("%s: its thread does not end; it is left behind", self._name)
 
+    def leave(self) -> threading.Thread | None:
+        """Begin to end because the interpreter does; return the thread, if there is one. Nothing counts as closed."""
+        with self._lock:
+            thread, loop = self._thread, self._loop
+        if loop is not None:
+            # A loop that is closed has ended already.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(loop.stop)
+        return thread
+
     def after_fork(self) -> None:
         """Forget the parent's thread; called in a forked child, where no other thread is."""
         thread, loop = self._thread, self._loop
@@ -206,6 +220,15 @@ def _after_fork_in_child() -> None:
 
 
 after_in_child(_after_fork_in_child)
+
+
+@atexit.register
+def _leave() -> None:
+    """End all threads: one that is still at work while the interpreter is taken apart can crash it."""
+    end = time.monotonic() + _EXIT
+    for thread in [each.leave() for each in list(_threads)]:
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(0.0, end - time.monotonic()))
 
 
 class ClientLoop(asyncio.SelectorEventLoop):
