@@ -7,6 +7,7 @@ its module (`pytestmark`).
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -16,6 +17,8 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 DOCUMENT = TESTS.parent / "docs" / "reliability.md"
+#: What `scripts/soak --report docs/reliability/soak` wrote last.
+SOAK = TESTS.parent / "docs" / "reliability" / "soak.json"
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,25 @@ def document() -> str:
     for area, (first, last) in known.areas.items():
         parts += [f"\n### {area}\n", "| Id | What goes wrong | Tests |", "|---|---|---|"]
         parts += [_fault(f"F{number:02}", known, found) for number in range(first, last + 1)]
-    return "\n".join(parts) + "\n"
+    return "\n".join([*parts, *_soak()]) + "\n"
+
+
+def _soak() -> Iterator[str]:
+    """Yield what came of the last soak."""
+    if not SOAK.exists():
+        return
+    found = json.loads(SOAK.read_text())
+    yield "\n## The last soak\n"
+    hours, seed, clients = found["seconds"] / 3600, found["seed"], found["clients"]
+    yield f"`scripts/soak --hours {hours:.2f} --seed {seed}`, with {clients} clients:\n"
+    yield "| What | |"
+    yield "|---|---|"
+    for name, value in found.items():
+        if isinstance(value, int | float) and name not in ("seed", "clients"):
+            yield f"| {name.replace('_', ' ')} | {value:,} |"
+    faults = ", ".join(f"{name} ({count})" for name, count in sorted(found["faults"].items()))
+    yield f"| faults | {faults} |"
+    yield "\n![staleness, memory, threads and descriptors over time](reliability/soak.svg)"
 
 
 def _guarantees(known: Catalogue) -> Iterator[str]:

@@ -72,12 +72,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="flagent-soak-") as folder:
         soak = Soak(Path(folder), seconds=arguments.hours * 3600, count=arguments.clients, seed=seed)
         report = soak.run(told)
-    arguments.report.with_suffix(".json").write_text(json.dumps(report))
+    long = {"calms", "used", "staleness", "happened"}
+    short = json.dumps({name: value for name, value in report.items() if name not in long}, indent=2)
+    arguments.report.with_suffix(".json").write_text(short + "\n")
+    arguments.report.with_suffix(".full.json").write_text(json.dumps(report))
     arguments.report.with_suffix(".svg").write_text(drawing(report))
-    long = {"wrong_said", "calms", "used", "staleness", "happened"}
-    print(json.dumps({name: value for name, value in report.items() if name not in long}, indent=2))
-    for line in report["wrong_said"]:
-        told(f"wrong: {line}")
+    print(short)
     return 1 if report["wrong"] else 0
 
 
