@@ -64,9 +64,9 @@ def test_going_back_is_noticed(judge: Judge, findings: Findings) -> None:
     assert "went back from 3 to 2" in findings.wrong[0]
 
 
-def test_who_was_stopped_is_excused_for_a_moment(judge: Judge, findings: Findings) -> None:
+def test_who_was_told_late_is_excused_until_the_next_message(judge: Judge, findings: Findings) -> None:
     judge.excuse(99.0)
-    judge.look([said(1, staleness=0.0)])
+    judge.look([said(1, staleness=0.0), said(1, at=120.0, staleness=20.0, bound=None)])
     before = findings.count
     judge.look([said(1, at=110.0, staleness=0.0)])
 

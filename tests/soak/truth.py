@@ -87,7 +87,7 @@ class Judge:
         self._excused_until = -math.inf
 
     def excuse(self, until: float) -> None:
-        """Pass over what is said up to a moment, and shortly after it.
+        """Pass over what rests on messages up to a moment, and shortly after it.
 
         The process was stopped, or the network held messages back: one that is held back whole counts from when it
         arrives, because nobody can tell it from one that is fresh. The next one follows at once.
@@ -109,9 +109,10 @@ class Judge:
         self._seen[number] = revision
         if said["divergences"]:
             findings.say(f"{self._name}/{number} diverged {said['divergences']} times")
-        if said["at"] < self._excused_until:
-            return
         staleness, bound = said["staleness"], said["bound"]
+        # Whatever it says, it says because of the last message that it got.
+        if said["at"] - staleness < self._excused_until:
+            return
         since = self._truth.outdated_since(revision)
         hidden = 0.0 if since is None else said["at"] - since - staleness
         findings.most_hidden = max(findings.most_hidden, hidden)
