@@ -95,11 +95,11 @@ def test_a_deleted_flag_stays_as_it_was_until_it_is_deleted_for_good(database_ur
         assert (await storage.load()).snapshot.flags == {}
         assert await storage.deleted_flags() == [flag]
         assert await storage.deleted_flag(flag.id) == flag
-        assert await storage.deleted_owner("a") == flag.id
+        assert await storage.deleted_owners(["a", *map(str, range(1000))]) == {"a": flag.id}
 
         await writer.write(edits.delete_flag(flag, permanent=True))
         assert await storage.deleted_flags() == []
-        assert await storage.deleted_owner("a") is None
+        assert await storage.deleted_owners(["a"]) == {}
         assert (await writer.create("a")).id == flag.id + 1
 
     with_storage(database_url, write)

@@ -251,9 +251,9 @@ class View:
         """Return None: what is deleted here is deleted for good."""
         return None
 
-    async def deleted_owner(self, key: str) -> int | None:
-        """Return None, for the same reason."""
-        return None
+    async def deleted_owners(self, keys: Sequence[str]) -> dict[str, int]:
+        """Return nothing, for the same reason."""
+        return {}
 
     async def _answer(self) -> None:
         await asyncio.sleep(0)

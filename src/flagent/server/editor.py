@@ -137,11 +137,14 @@ class Editor:
         return tuple(after.by_id(edit.flag.id) or edit.flag for edit in edits), after.revision
 
     async def _check_deleted_keys(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:
-        for change in changes:
-            if change.flag is not None and change.flag_key not in snapshot.flags:
-                owner = await self._storage.deleted_owner(change.flag_key)
-                if owner is not None and owner != change.flag_id:
-                    raise InvalidFlag(f"key: {change.flag_key!r} is taken by the deleted flag {owner}")
+        arriving = [each for each in changes if each.flag is not None and each.flag_key not in snapshot.flags]
+        if not arriving:
+            return
+        owners = await self._storage.deleted_owners([change.flag_key for change in arriving])
+        for change in arriving:
+            owner = owners.get(change.flag_key)
+            if owner is not None and owner != change.flag_id:
+                raise InvalidFlag(f"key: {change.flag_key!r} is taken by the deleted flag {owner}")
 
     async def _delivered(self, revision: int) -> None:
         try:

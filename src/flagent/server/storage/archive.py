@@ -6,12 +6,17 @@ whatever must be fast is answered from the hub's memory.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from ...core.changes import Change
 from ...core.model import Flag, Tag
 from .log import change_of, decode_flag
 from .schema import change_log, entity_type, flag, tag
+
+#: Keys in one query; the oldest SQLite takes 999 parameters.
+_PARAMETERS = 500
 
 
 def deleted_flags(connection: sa.Connection) -> list[Flag]:
@@ -26,10 +31,14 @@ def deleted_flag(connection: sa.Connection, flag_id: int) -> Flag | None:
     return None if body is None else decode_flag(body, f"flag {flag_id}")
 
 
-def deleted_owner(connection: sa.Connection, key: str) -> int | None:
-    """Return the id of the deleted flag that still holds this key, or None."""
-    found = connection.execute(sa.select(flag.c.id).where(flag.c.key == key, flag.c.deleted)).scalar()
-    return None if found is None else int(found)
+def deleted_owners(connection: sa.Connection, keys: Sequence[str]) -> dict[str, int]:
+    """Return the ids of the deleted flags that still hold some of these keys, by key."""
+    owners: dict[str, int] = {}
+    for begin in range(0, len(keys), _PARAMETERS):
+        some = keys[begin : begin + _PARAMETERS]
+        rows = connection.execute(sa.select(flag.c.key, flag.c.id).where(flag.c.key.in_(some), flag.c.deleted))
+        owners.update((row.key, row.id) for row in rows)
+    return owners
 
 
 def history(connection: sa.Connection, flag_id: int, *, newest_first: bool, limit: int, offset: int) -> list[Change]:

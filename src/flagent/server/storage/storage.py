@@ -198,9 +198,9 @@ class Storage:
         """Return the deleted flag of that id as it was, or None."""
         return await self._read(partial(archive.deleted_flag, flag_id=flag_id))
 
-    async def deleted_owner(self, key: str) -> int | None:
-        """Return the id of the deleted flag that still holds this key, or None."""
-        return await self._read(partial(archive.deleted_owner, key=key))
+    async def deleted_owners(self, keys: Sequence[str]) -> dict[str, int]:
+        """Return the ids of the deleted flags that still hold some of these keys, by key."""
+        return await self._read(partial(archive.deleted_owners, keys=keys))
 
     async def history(
         self, flag_id: int, *, newest_first: bool = True, limit: int = PAGE, offset: int = 0
