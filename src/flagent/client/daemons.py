@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 _T = TypeVar("_T")
 
 #: Seconds in which a thread that has told its result ends; microseconds, in fact.
 _END = 0.1
+#: Seconds for which the end of the interpreter waits for work that has to be finished; a fraction of one, in fact.
+_FINISH = 5.0
+
+_to_finish: WeakSet[threading.Thread] = WeakSet()
 
 
-async def in_daemon_thread(name: str, work: Callable[[], _T]) -> _T:
-    """Return what `work` returns, or raise what it raises; when this is cancelled, it goes on by itself."""
+@atexit.register
+def _finish() -> None:
+    for thread in list(_to_finish):
+        thread.join(_FINISH)
+
+
+async def in_daemon_thread(name: str, work: Callable[[], _T], *, finish: bool = False) -> _T:
+    """Return what `work` returns, or raise what it raises; when this is cancelled, it goes on by itself.
+
+    Args:
+        name: of the thread.
+        work: what to do.
+        finish: whether the interpreter must not end in the middle of it: OpenSSL frees what it has at the end of the
+            process, also under a thread that is just reading certificates, which crashes.
+    """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[Any] = loop.create_future()
 
@@ -39,6 +58,8 @@ async def in_daemon_thread(name: str, work: Callable[[], _T]) -> _T:
             loop.call_soon_threadsafe(settle, result, error)
 
     thread = threading.Thread(target=run, name=name, daemon=True)
+    if finish:
+        _to_finish.add(thread)
     thread.start()
     try:
         done: _T = await found

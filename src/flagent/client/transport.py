@@ -242,7 +242,9 @@ class Transport:
         async with self._making:
             if self._client is None:
                 # The import and the certificates take a tenth of a second, which the event loop may not have.
-                self._client = await in_daemon_thread("flagent certificates", partial(make_client, self.settings))
+                self._client = await in_daemon_thread(
+                    "flagent certificates", partial(make_client, self.settings), finish=True
+                )
         return self._client
 
 
