@@ -107,10 +107,11 @@ async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host:
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        # Closed first: whoever ends the front may cancel this, too, while it waits.
+        other_writer.close()
         for each in both:
             each.cancel()
         await asyncio.gather(*both, return_exceptions=True)
-        other_writer.close()
 
 
 class TLSFront(Front):
