@@ -81,7 +81,7 @@ class NoTransport:
 @pytest.mark.covers("G9", "F78")
 def test_whoever_waits_for_a_stream_is_told_when_it_is_ended() -> None:
     async def run() -> None:
-        receiver: Any = SimpleNamespace(changed=lambda: None)
+        receiver: Any = SimpleNamespace(changed=lambda: None, turns=lambda error: 1)
         transport: Any = NoTransport()
         follower = Follower(transport, "http://server", Feed(random=lambda: 0.0), receiver)
         following = asyncio.create_task(follower.run())

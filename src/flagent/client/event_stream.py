@@ -81,6 +81,10 @@ class EventStream:
     def heard(self, feed: Feed) -> None:
         """Note nothing."""
 
+    def turns(self, error: FlagentError) -> int:  # noqa: ARG002 - whatever it was
+        """Return that nobody else asks."""
+        return 1
+
     def changed(self) -> None:
         """Note nothing: the state is read from the follower."""
 

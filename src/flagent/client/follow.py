@@ -22,6 +22,7 @@ from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed, NeedSnapshot, Update
 from ..wire.updates import Summary
 from .address import STREAM_PATHS
+from .history import Pulse
 from .transport import Stream, Transport
 
 _log = logging.getLogger("flagent.client")
@@ -52,6 +53,9 @@ class Receiver(Protocol):
 
     def heard(self, feed: Feed) -> None:
         """Note that everything up to now was delivered."""
+
+    def turns(self, error: FlagentError) -> int:
+        """Return among how many those who failed like this have to share what one of them may ask."""
 
     def changed(self) -> None:
         """Note that the stream has come or gone."""
@@ -107,7 +111,8 @@ class Follower:
         self._paths = STREAM_PATHS
         self._late_at: float | None = None
         self._warned_at = -math.inf
-        self._news = asyncio.Event()
+        self._hurried = False
+        self._pulse = Pulse()
 
     def down_for(self, now: float) -> float:
         """Return for how many seconds the stream has not been live."""
@@ -121,16 +126,20 @@ class Follower:
             Closed: it was ended.
             FlagentError: it gave up, or is not live after `timeout` seconds, for this reason.
         """
-        try:
-            async with asyncio.timeout(timeout):
-                while not self.live:
-                    if self.last_error is not None and (self.ended or isinstance(self.last_error, Refused)):
-                        raise self.last_error
-                    await self._news.wait()
-        except TimeoutError:
+        await self._pulse.wait_for(lambda: self.live or self._is_hopeless(), timeout)
+        if not self.live:
             raise self.last_error or TransportError(
                 f"no stream from {self._root} within {timeout:g} s", kind="timeout"
-            ) from None
+            )
+
+    def hurry(self) -> None:
+        """End the wait for the next connection: what was wrong may be right by now."""
+        if self.retry_at is not None:
+            self._hurried = True
+            self._pulse.beat()
+
+    def _is_hopeless(self) -> bool:
+        return self.last_error is not None and (self.ended or isinstance(self.last_error, Refused))
 
     async def run(self) -> None:
         """Follow the stream, until cancelled or giving up is due."""
@@ -140,7 +149,7 @@ class Follower:
         except asyncio.CancelledError:
             # Whoever waits for it to be live would wait in vain.
             self.ended, self.last_error = True, Closed("the stream was ended")
-            self._wake()
+            self._pulse.beat()
             raise
 
     async def _round_and_wait(self) -> None:
@@ -150,13 +159,13 @@ class Follower:
             _log.exception("the end of a stream could not be dealt with")
             delay, self.live = LONGEST_DELAY, False
         if not self.ended:
-            await asyncio.sleep(delay)
+            await self._pulse.wait_for(lambda: self._hurried, delay)
 
     async def _round(self) -> float:
         """Serve one connection, and return the seconds to wait before the next."""
-        self.retry_at = None
+        self.retry_at, self._hurried = None, False
         error = await self._connection()
-        delay = self.feed.closed(time.monotonic(), error)
+        delay = self.feed.closed(time.monotonic(), error) * self._receiver.turns(error)
         self._lost(error, delay)
         return delay
 
@@ -282,10 +291,5 @@ class Follower:
         self._tell()
 
     def _tell(self) -> None:
-        self._wake()
+        self._pulse.beat()
         self._receiver.changed()
-
-    def _wake(self) -> None:
-        # A fresh event for those who wait from now on; whoever waits already is woken once.
-        news, self._news = self._news, asyncio.Event()
-        news.set()

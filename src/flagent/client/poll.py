@@ -51,6 +51,10 @@ class Poller:
 
     def reconsider(self) -> None:
         """Make the plan anew: a stream came or went, or somebody else refreshed."""
+        follower = self._follower()
+        if follower is not None and follower.live and is_hopeless(self._refresher.last_error):
+            # Whoever lets the stream in again will let us in, too.
+            self._retry_at = time.monotonic()
         self._changed.set()
 
     def ask(self, *delays: float) -> None:
@@ -104,12 +108,16 @@ class Poller:
     async def _poll(self, now: float) -> None:
         self._asked = [at for at in self._asked if at > now]
         self._stray = _draw()
+        follower, was_refused = self._follower(), is_hopeless(self._refresher.last_error)
         try:
             await self._refresher.refresh()
         except FlagentError as exc:
             asked = exc.retry_after if isinstance(exc, HTTPStatusError) else None
             failed_at = time.monotonic()
             delay = self._backoff.next_delay(failed_at, slow=is_hopeless(exc), asked=asked)
+            if is_hopeless(exc) and follower is not None and is_hopeless(follower.last_error):
+                # Both ask in vain, and take turns: together they ask no more often than one of them may.
+                delay += max(0.0, (follower.retry_at or failed_at) - failed_at)
             self._retry_at = failed_at + delay
             if isinstance(exc, NotReady):
                 # Also where nothing is polled regularly: it was not believed, and may be true.
@@ -123,6 +131,8 @@ class Poller:
         else:
             self._backoff.healthy_for(math.inf)
             self._retry_at = None
+            if was_refused and follower is not None:
+                follower.hurry()
 
 
 def _draw() -> float:

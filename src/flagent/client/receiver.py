@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 
 from ..core.changes import Change, Cursor, Delta
-from ..errors import NotReady
+from ..errors import FlagentError, NotReady
+from ..wire.backoff import is_hopeless
 from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed
 from . import plain
@@ -92,6 +93,10 @@ class ReplicaReceiver:
         """Note for which moment the stream says that the flags are current."""
         if feed.protocol and feed.vouched_at is not None:
             self._replica.confirm(Source.STREAM, age=time.monotonic() - feed.vouched_at)
+
+    def turns(self, error: FlagentError) -> int:
+        """Return how many ask in vain: the stream alone, or polling as well."""
+        return 2 if is_hopeless(error) and is_hopeless(self._refresher.last_error) else 1
 
     def changed(self) -> None:
         """Note that the stream came or went."""

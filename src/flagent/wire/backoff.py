@@ -80,8 +80,9 @@ class Backoff:
         doublings = min(self.failures, _MAX_DOUBLINGS)
         self.failures += 1
         if slow:
-            # Never less than half, and half of twice the base is the base: luck would not help a refused client.
-            delay = min(SLOW_CAP, 2 * SLOW_BASE * 2.0**doublings) * (0.5 + self._random() / 2)
+            # Never less than the base, and four times an hour in the end: luck would not help a refused client.
+            # Those that were refused together have drifted apart by then.
+            delay = min(SLOW_CAP, 2 * SLOW_BASE * 2.0**doublings * (0.5 + self._random() / 2))
         else:
             lasted = max(self._base_delay, now - self._began_at)
             delay = min(self._max_delay, self._base_delay * 2.0**doublings, lasted) * self._random()
