@@ -6,7 +6,14 @@ from flagent.core.changes import Change, Cursor, Delta, FlagRef, Snapshot, diges
 from flagent.wire import codec, sse
 
 
-def connected(snapshot: Snapshot, resume: str, *, heartbeat_ms: int | None = None, protocol: int | None = 1) -> bytes:
+def connected(
+    snapshot: Snapshot,
+    resume: str,
+    *,
+    heartbeat_ms: int | None = None,
+    protocol: int | None = 1,
+    clock: int | None = None,
+) -> bytes:
     message = codec.Connected(
         message="hello",
         protocol=protocol,
@@ -14,12 +21,13 @@ def connected(snapshot: Snapshot, resume: str, *, heartbeat_ms: int | None = Non
         digest=digest_text(snapshot.digest),
         resume=resume,
         heartbeat_ms=heartbeat_ms,
+        clock=clock,
     )
     return sse.encode(codec.data_of(message), event="connected")
 
 
-def change(change: Change, epoch: str) -> bytes:
-    event = codec.event_of(change, epoch, with_flag=True)
+def change(change: Change, epoch: str, clock: int | None = None) -> bytes:
+    event = codec.event_of(change, epoch, with_flag=True, clock=clock)
     return sse.encode(codec.data_of(event), event=change.type, id=str(Cursor(epoch, change.revision)))
 
 
@@ -27,8 +35,8 @@ def sync(delta: Delta) -> bytes:
     return sse.encode(codec.encode_delta(delta), event="sync", id=str(delta.cursor))
 
 
-def heartbeat(snapshot: Snapshot) -> bytes:
-    message = codec.Heartbeat(str(snapshot.cursor), digest_text(snapshot.digest))
+def heartbeat(snapshot: Snapshot, clock: int | None = None) -> bytes:
+    message = codec.Heartbeat(str(snapshot.cursor), digest_text(snapshot.digest), clock)
     return sse.encode(codec.data_of(message), event="heartbeat", id=str(snapshot.cursor))
 
 

@@ -14,7 +14,7 @@ import pytest
 from live import LiveServer
 
 from flagent.errors import ConfigurationError
-from flagent.server.editor import now_ms
+from flagent.server.clocks import now_ms
 from flagent.server.keys import KeyKind, digest_of, new_secret
 
 Start = Callable[..., LiveServer]

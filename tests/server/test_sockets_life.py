@@ -135,7 +135,7 @@ class TestAlive:
         server = start_server(heartbeat=0.1)
         with SocketClient(server.port) as socket:
             socket.ask(op="watch", id=1, entityID="u1")
-            assert set(socket.next("heartbeat")) == {"id", "type", "revision"}
+            assert set(socket.next("heartbeat")) == {"id", "type", "revision", "clock"}
 
     def test_a_socket_without_subscriptions_is_kept_alive_too(self, start_server: Callable[..., LiveServer]) -> None:
         server = start_server(heartbeat=0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -32,6 +33,7 @@ def test_the_greeting_comes_first(live_server: LiveServer, path: str) -> None:
     assert connected.type == "connected"
     timestamp, digest = connected.data.pop("timestamp"), connected.data.pop("digest")
     assert isinstance(timestamp, int)
+    assert isinstance(connected.data.pop("clock"), int)
     assert len(digest) == 16
     assert connected.data.pop("node")
     assert connected.data == {
@@ -71,6 +73,34 @@ def test_every_kind_of_change_arrives_in_order_with_the_flag(live_server: LiveSe
     assert events[1].data["flag"]["enabled"] is True
     assert events[1].data["data"] == {"enabled": "true"}
     assert "flag" not in events[5].data
+
+
+@pytest.mark.covers("G5", "I5")
+def test_whatever_says_where_the_server_is_tells_the_clock_at_which_it_was_made(start_server: Start) -> None:
+    server = start_server(heartbeat=0.1, sync_after=2)
+    server.create_flag("a")
+    began = time.monotonic()
+    with Subscriber(server.port) as stream:
+        connected = stream.next("connected")
+        server.create_flag("b")
+        change = stream.next("flag.created")
+        beats = [stream.next("heartbeat"), stream.next("heartbeat")]
+    with Subscriber(server.port, f"payload=flag&after={change.data['revision'].split(':')[0]}:0") as resumed:
+        told = [resumed.next("connected"), resumed.next("flag.created"), resumed.next("flag.created")]
+    with Subscriber(server.port) as stream:
+        for number in range(3):
+            server.create_flag(f"c{number}")
+        stream.next("connected")
+    with Subscriber(server.port, f"payload=flag&after={change.data['revision'].split(':')[0]}:0") as behind:
+        sync = behind.next("sync")
+    took = (time.monotonic() - began) * 1000
+
+    clocks = [message.data["clock"] for message in (connected, change, *beats, told[0], sync)]
+    assert clocks == sorted(clocks)
+    assert beats[1].data["clock"] > beats[0].data["clock"]
+    assert clocks[-1] - clocks[0] <= took + 1
+    # A change that is told again was learned when it was learned.
+    assert told[2].data["clock"] == change.data["clock"]
 
 
 def test_a_filter_lets_only_its_flags_through_and_the_heartbeat_moves_the_cursor(start_server: Start) -> None:

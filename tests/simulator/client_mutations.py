@@ -85,6 +85,11 @@ def believe_to_be_current_at_once() -> list[Replaced]:
     return [(Feed, "caught_up", True), (Feed, "current", True), (Vouching, "settle", settle)]
 
 
+@mutation("what a stream says counts from when it was said, and not from when it came", 200, 204)
+def date_messages_by_their_arrival() -> list[Replaced]:
+    return [(Vouching, "_made_at", lambda self: self._began_at)]
+
+
 @mutation("flags grow old while nobody confirms them", 5, 8)
 def never_grow_old() -> list[Replaced]:
     return [(Replica, "age", lambda self: None if self.ruleset is None else 0.0)]

@@ -148,14 +148,14 @@ def never_empty(client: Client) -> None:
 
 
 def honest_staleness(world: World, client: Client, held: Snapshot, status: Status) -> None:
-    """I5: staleness is never understated, but for what was on its way; and never above the bound that it states."""
+    """I5: staleness is never understated, and never above the bound that it states."""
     now, staleness, bound = world.loop.time(), status.staleness, status.staleness_bound
     if staleness is None:
         raise Broken("I5", f"{client.name} has flags, and no staleness: {status}")
     outdated_at = world.database.outdated_at.get(held.cursor)
     if outdated_at is not None:
-        # The client can't know how late its server is, nor when what it reads was written.
-        least = now - outdated_at - world.database.most_late - client.line.lateness - world.LOOKS
+        # The client can't know how late its server is.
+        least = now - outdated_at - world.database.most_late - client.line.excuse - world.LOOKS
         if staleness < least:
             raise Broken("I5", f"{client.name} says {staleness:.1f} s, but is stale for {least:.1f} s: {status}")
     # That the machine was asleep is found out soon after it wakes, and not at once.

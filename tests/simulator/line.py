@@ -52,6 +52,7 @@ class Line:
         truncates: how many of the next answers or messages break off in the middle.
         canned: what is answered to the next requests by somebody else.
         lateness: the most seconds that anything was on its way.
+        garbled: whether anything was altered: a clock, perhaps.
         pipes: what is open.
         refuses: what is answered to everything by somebody else; None for nothing.
         asked_at: when streams were asked for.
@@ -64,6 +65,7 @@ class Line:
         self.server = 0
         self.canned: deque[Canned] = deque()
         self.lateness = 0.0
+        self.garbled = False
         self.pipes: dict[int, Pipe] = {}
         self.refuses: Canned | None = None
         self.asked_at: list[float] = []
@@ -125,10 +127,14 @@ class Line:
             return False
         setattr(self, fault, left - 1)
         self.counts[f"message {fault}"] += 1
-        if fault == "corrupts":
-            # Whatever it said, it may now say nothing: then that something is missing shows with the next heartbeat.
-            self.lateness = max(self.lateness, 2 * _HEARTBEAT)
+        self.garbled |= fault == "corrupts"
         return True
+
+    @property
+    def excuse(self) -> float:
+        """Seconds by which the client may be wrong about when it was current."""
+        # Whatever was altered, it may now say nothing: then that something is missing shows with the next heartbeat.
+        return self.lateness + 2 * _HEARTBEAT if self.garbled else 0.0
 
     def altered(self, body: bytes) -> bytes:
         """Return a piece as it arrives."""

@@ -28,8 +28,8 @@ Manager = OfflineManager | AsyncOfflineManager
 
 def believed(manager: Manager) -> dict[str, Any]:
     """Return what a manager says about itself, and evaluates."""
-    # In this order: what changes between the two makes the flags newer than the status says, never older.
-    status, at = manager.status, time.monotonic()
+    # In this order: what happens in between makes the flags newer than is said, never older.
+    at, status = time.monotonic(), manager.status
     ruleset = manager._replica.ruleset
     manager.evaluate("k1", "user-1", {"n": 1})
     return {

@@ -48,16 +48,13 @@ def of_the_server(server: ServerProcess, wait: Wait) -> list[Fault]:
     return [Fault("server killed", killed), Fault("server deployed", deployed), Fault("server frozen", frozen)]
 
 
-def of_clients(
-    clients: Sequence[ClientProcess], excuse: Callable[[str], None], chance: random.Random, wait: Wait
-) -> list[Fault]:
-    """Return the faults of the clients' processes; `excuse` is told of one that was stopped."""
+def of_clients(clients: Sequence[ClientProcess], chance: random.Random, wait: Wait) -> list[Fault]:
+    """Return the faults of the clients' processes."""
 
     def frozen(seconds: float) -> None:
         client = chance.choice(clients)
         client.signal(signal.SIGSTOP)
         wait(seconds)
-        excuse(client.name)
         client.signal(signal.SIGCONT)
 
     def killed(_seconds: float) -> None:

@@ -44,14 +44,13 @@ class Network:
         """Where clients connect."""
         return self._proxy.url
 
-    def faults(self, excuse: Callable[[float], None], wait: Wait) -> list[Fault]:
-        """Return what can happen here; `excuse` is told for how long messages may arrive that were held back."""
+    def faults(self, wait: Wait) -> list[Fault]:
+        """Return what can happen here."""
         proxy = self._proxy
 
         def cut(seconds: float) -> None:
             proxy.hold()
             wait(seconds)
-            excuse(0.0)
             proxy.release()
 
         def refused(seconds: float) -> None:
@@ -63,12 +62,6 @@ class Network:
         def ended(ending: Ending) -> Callable[[float], None]:
             return lambda _seconds: proxy.end(ending)
 
-        dripping = self._answers(wait, streams=_slow, others=_slow)
-
-        def slow(seconds: float) -> None:
-            excuse(seconds)
-            dripping(seconds)
-
         return [
             Fault("network cut", cut),
             Fault("connections refused", refused),
@@ -76,7 +69,7 @@ class Network:
             Fault("connections half open", ended(Ending.HANG)),
             Fault("streams cut again and again", self._answers(wait, streams=self._cuts)),
             Fault("streams buffered", self._answers(wait, streams=lambda: (Buffer(),))),
-            Fault("everything slow", slow),
+            Fault("everything slow", self._answers(wait, streams=_slow, others=_slow)),
             Fault("everything busy", self._answers(wait, streams=lambda: (_BUSY,), others=lambda: (_BUSY,))),
         ]
 

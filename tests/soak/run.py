@@ -99,8 +99,8 @@ class Soak:
     def _trouble(self, told: Told) -> None:
         possible = [
             *faults.of_the_server(self._server, self._ended.wait),
-            *faults.of_clients(self._clients, lambda name: self._excuse(0.0, name), self._chance, self._ended.wait),
-            *self._network.faults(lambda seconds: self._excuse(seconds, *_KINDS), self._ended.wait),
+            *faults.of_clients(self._clients, self._chance, self._ended.wait),
+            *self._network.faults(self._ended.wait),
         ]
         end = time.monotonic() + min(_TROUBLE, self._left())
         while True:
@@ -111,10 +111,6 @@ class Soak:
             if time.monotonic() >= end:
                 return
             self._ended.wait(self._chance.uniform(*_PAUSE))
-
-    def _excuse(self, seconds: float, *names: str) -> None:
-        for name in names:
-            self._judges[name].excuse(time.monotonic() + seconds)
 
     def _calm(self, writer: Writer, told: Told) -> None:
         """Wait until everybody has what the server has."""

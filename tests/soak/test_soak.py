@@ -64,15 +64,6 @@ def test_going_back_is_noticed(judge: Judge, findings: Findings) -> None:
     assert "went back from 3 to 2" in findings.wrong[0]
 
 
-def test_who_was_told_late_is_excused_until_the_next_message(judge: Judge, findings: Findings) -> None:
-    judge.excuse(99.0)
-    judge.look([said(1, staleness=0.0), said(1, at=120.0, staleness=20.0, bound=None)])
-    before = findings.count
-    judge.look([said(1, at=110.0, staleness=0.0)])
-
-    assert (before, findings.count) == (0, 1)
-
-
 def test_a_plot_is_well_formed_and_has_every_line() -> None:
     drawn = plot("a & b", {"memory": {"<one>": [(0.0, 1.0), (10.0, 2.0)], "two": []}}, [(1.0, 2.0)], 10.0)
 

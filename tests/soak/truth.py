@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Seconds by which a client may understate its staleness: the way of a change, and looks that take turns.
+#: Seconds by which a client may understate its staleness: the way of a change to the server's process, and its own looks.
 MARGIN = 2.0
-#: Seconds for which nothing is compared after somebody was excused.
-_EXCUSED = 3.0
 #: States in which `staleness_bound` is promised to hold.
 _BOUND = frozenset({"live", "polling"})
 
@@ -84,15 +81,6 @@ class Judge:
         self._truth = truth
         self._findings = findings
         self._seen: dict[int, int] = {}
-        self._excused_until = -math.inf
-
-    def excuse(self, until: float) -> None:
-        """Pass over what rests on messages up to a moment, and shortly after it.
-
-        The process was stopped, or the network held messages back: one that is held back whole counts from when it
-        arrives, because nobody can tell it from one that is fresh. The next one follows at once.
-        """
-        self._excused_until = until + _EXCUSED
 
     def look(self, clients: list[dict[str, Any]]) -> None:
         """Look at one report."""
@@ -110,9 +98,6 @@ class Judge:
         if said["divergences"]:
             findings.say(f"{self._name}/{number} diverged {said['divergences']} times")
         staleness, bound = said["staleness"], said["bound"]
-        # Whatever it says, it says because of the last message that it got.
-        if said["at"] - staleness < self._excused_until:
-            return
         since = self._truth.outdated_since(revision)
         hidden = 0.0 if since is None else said["at"] - since - staleness
         findings.most_hidden = max(findings.most_hidden, hidden)

@@ -34,7 +34,7 @@ def key() -> None:
 def create(kind: str, name: str, expires_in: str | None, database: str | None) -> None:
     """Make a key and print its secret, which is shown this once and stored nowhere."""
     with server_extra():
-        from ..server.editor import now_ms
+        from ..server.clocks import now_ms
         from ..server.keys import MAX_NAME_LENGTH, KeyKind, digest_of, new_secret
     if not 1 <= len(name.strip()) <= MAX_NAME_LENGTH or not name.isprintable():
         raise click.BadParameter(f"must have 1 to {MAX_NAME_LENGTH} printable characters", param_hint="--name")
@@ -57,7 +57,7 @@ def list_keys(database: str | None) -> None:
     """List all keys, without their secrets."""
     with server_extra():
         from ..core.edits import time_text
-        from ..server.editor import now_ms
+        from ..server.clocks import now_ms
     now = now_ms()
     for each in with_storage(database, lambda storage: storage.keys()):
         state = "revoked" if each.revoked_at is not None else "in force" if each.in_force(now) else "expired"
@@ -72,7 +72,7 @@ def list_keys(database: str | None) -> None:
 def revoke(key_id: int, database: str | None) -> None:
     """Revoke the key of this id: a running server refuses it, and ends its streams, within a second."""
     with server_extra():
-        from ..server.editor import now_ms
+        from ..server.clocks import now_ms
     if not with_storage(database, lambda storage: storage.revoke_key(key_id, at_ms=now_ms())):
         raise click.UsageError(f"key {key_id}: there is none of this id, `flagent key list` shows them all")
     click.echo(f"key {key_id} is revoked")

@@ -128,9 +128,7 @@ class Follower:
         """
         await self._pulse.wait_for(lambda: self.live or self._is_hopeless(), timeout)
         if not self.live:
-            raise self.last_error or TransportError(
-                f"no stream from {self._root} within {timeout:g} s", kind="timeout"
-            )
+            raise self.last_error or TransportError(f"no stream from {self._root} within {timeout:g} s", kind="timeout")
 
     def hurry(self) -> None:
         """End the wait for the next connection: what was wrong may be right by now."""
@@ -196,7 +194,7 @@ class Follower:
             await self._transport.close_stream(stream)
 
     async def _open(self) -> Stream:
-        request = self.feed.request()
+        request = self.feed.request(time.monotonic())
         for path in self._paths:
             stream = await self._transport.open(self._root, path, query=request.query, headers=request.headers)
             try:

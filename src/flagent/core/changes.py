@@ -104,6 +104,7 @@ class Delta(Struct, frozen=True):
         digest: of the snapshot after it, or None when it is not known (a filtered stream).
         flags: flags that are new or different, complete.
         deleted: keys that are gone, by deletion or renaming.
+        clock: when the server of a stream made it, in milliseconds on the clock of its process; None elsewhere.
     """
 
     origin: Cursor
@@ -111,6 +112,7 @@ class Delta(Struct, frozen=True):
     digest: int | None
     flags: tuple[Flag, ...] = ()
     deleted: tuple[FlagRef, ...] = ()
+    clock: int | None = None
 
 
 def flag_hash(flag: Flag) -> int:

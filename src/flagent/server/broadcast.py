@@ -17,9 +17,9 @@ from typing import Any
 
 from ..wire.encodings import Messages
 from .audience import SIZE, Audience
+from .clocks import now_ms
 from .deadlines import Deadlines
 from .delivery import Delivery
-from .editor import now_ms
 from .hub import Hub
 from .settings import Settings
 from .stream import Kind, Stream

@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from . import asgi
 from .asgi import TRANSPORT
-from .editor import now_ms
+from .clocks import now_ms
 from .filters import Filter
 from .gate import access_of
 from .stream import About, Kind

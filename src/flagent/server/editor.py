@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from ..core.edits import Edit, stamp
 from ..core.ids import Allocator, Ids
 from ..core.model import Flag, Tag
 from ..errors import InvalidFlag, StorageUnavailable
+from .clocks import now_ms
 from .hub import Hub
 from .storage import Overtaken, Storage
 
@@ -54,11 +54,6 @@ class _Wanted(NamedTuple):
     decide: Decide
     deleted: int | None
     tag: str | None
-
-
-def now_ms() -> int:
-    """Return the time of day in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 class Editor:

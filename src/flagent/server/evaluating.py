@@ -16,7 +16,7 @@ from ..core.changes import Snapshot
 from ..core.edits import time_text
 from ..core.model import wire_name
 from .asgi import Refusal
-from .editor import now_ms
+from .clocks import now_ms
 from .filters import tag_values
 from .gate import Access
 from .hub import Hub

@@ -19,12 +19,14 @@ class Frame:
         before: the flag as it was; None when there was none.
         keys: keys that it concerns: the flag's key, and the one before when it was renamed.
         tags: tags of the flag before or after the change.
+        clock: when this process learned of it, if it did while it ran.
     """
 
-    __slots__ = ("_encoded", "_epoch", "before", "change", "keys", "tags")
+    __slots__ = ("_encoded", "_epoch", "before", "change", "clock", "keys", "tags")
 
-    def __init__(self, epoch: str, change: Change, before: Flag | None) -> None:
+    def __init__(self, epoch: str, change: Change, before: Flag | None, clock: int | None = None) -> None:
         self.change = change
+        self.clock = clock
         self.before = before
         self.keys = (change.flag_key,) if change.previous_key is None else (change.flag_key, change.previous_key)
         self.tags = frozenset(tag for flag in (before, change.flag) if flag is not None for tag in tag_values(flag))
@@ -44,7 +46,7 @@ class Frame:
         """Return the event."""
         made = self._encoded.get(encoding)
         if made is None:
-            event = codec.event_of(self.change, self._epoch, with_flag=encoding.with_flag)
+            event = codec.event_of(self.change, self._epoch, with_flag=encoding.with_flag, clock=self.clock)
             made = self._encoded[encoding] = encoding.encode(event, self.cursor)
         return made
 
@@ -100,6 +102,17 @@ def net_change(
         flag for flag in present if flag.revision > since.revision and (flag.id in renamed or wanted.passes_flag(flag))
     )
     return Delta(since, snapshot.cursor, snapshot.digest if wanted == EVERYTHING else None, flags, deleted)
+
+
+def last_changed(snapshot: Snapshot, wanted: Filter) -> Flag | None:
+    """Return the flag that changed last and passes the filter; None when there is none."""
+    flags: Iterable[Flag] = snapshot.flags.values()
+    if wanted.keys is not None:
+        flags = [snapshot.flags[key] for key in wanted.keys if key in snapshot.flags]
+    elif wanted.ids is not None:
+        flags = [flag for flag in map(snapshot.by_id, wanted.ids) if flag is not None]
+    passing = flags if wanted is EVERYTHING else filter(wanted.passes_flag, flags)
+    return max(passing, key=lambda flag: flag.revision, default=None)
 
 
 def nudge(flag: Flag | None, now_ms: int) -> Messages:

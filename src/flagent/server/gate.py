@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from ..errors import ConfigurationError, StorageUnavailable
 from .asgi import ACCESS, Refusal
-from .editor import now_ms
+from .clocks import now_ms
 from .keys import KeyKind, Keyring
 from .policy import rule_for
 from .rate import RateLimit

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from itertools import islice
+
+from msgspec.structs import replace
 
 from ..core.changes import Change, Cursor, Delta, FlagRef, Snapshot, digest_text
 from ..core.evaluation import Ruleset
@@ -21,6 +24,7 @@ from ..errors import Diverged
 from ..wire.codec import Heartbeat, Resync
 from ..wire.encodings import COMPATIBLE, FULL, NOTHING, Encoding, Messages
 from . import frames
+from .clocks import clock_ms
 from .filters import EVERYTHING, Filter
 from .frames import Frame, net_change
 from .storage import Stored
@@ -29,6 +33,8 @@ _log = logging.getLogger("flagent.hub")
 
 #: Answers kept for readers that stand at the same cursor. Few, because a sync may be as large as the snapshot.
 _MEMORY = 24
+#: Milliseconds for which readers get the same heartbeat.
+_BEAT = 10
 
 
 class Bridge(StrEnum):
@@ -185,11 +191,12 @@ class Hub:
 
     def heartbeat(self, encoding: Encoding, *, with_digest: bool = True) -> Messages:
         """Return the sign of life that tells where the newest snapshot stands."""
-        made = self._heartbeats.get((encoding, with_digest))
-        if made is None:
+        now = clock_ms()
+        made_at, made = self._heartbeats.get((encoding, with_digest), (-math.inf, NOTHING))
+        if now - made_at >= _BEAT:
             digest = digest_text(self.snapshot.digest) if with_digest else None
-            message = encoding.encode(Heartbeat(str(self.cursor), digest), self.cursor)
-            made = self._heartbeats[encoding, with_digest] = encoding.joined((message,))
+            made = encoding.joined((encoding.encode(Heartbeat(str(self.cursor), digest, now), self.cursor),))
+            self._heartbeats[encoding, with_digest] = now, made
         return made
 
     def resync(self, encoding: Encoding, reason: str) -> Messages:
@@ -217,7 +224,7 @@ class Hub:
         self.ruleset = ruleset
         self.cursor = ruleset.snapshot.cursor
         self._answers: dict[tuple[Encoding, Cursor, bool], Messages] = {}
-        self._heartbeats: dict[tuple[Encoding, bool], Messages] = {}
+        self._heartbeats: dict[tuple[Encoding, bool], tuple[float, Messages]] = {}
         self._last: Flag | None = None
         self._bury()
 
@@ -226,7 +233,7 @@ class Hub:
             raise Diverged(f"revision {change.revision} does not follow {self.cursor.revision}")
         before = self.snapshot.by_id(change.flag_id)
         ruleset = self._ruleset_after(change)
-        self._ring.append(Frame(self.cursor.epoch, change, before))
+        self._ring.append(Frame(self.cursor.epoch, change, before, clock_ms()))
         if len(self._ring) > self._sync_after:
             self._ring[-1 - self._sync_after].forget()
         if before is not None and (change.flag is None or change.flag.key != before.key):
@@ -263,7 +270,7 @@ class Hub:
             return frames.changes(missed, wanted, encoding)
         delta = self.delta(cursor, wanted) if bridge is Bridge.SYNC else None
         if delta is not None:
-            return encoding.joined((encoding.encode(delta, delta.cursor),))
+            return _sync(delta, encoding)
         reason = "cursor is too old" if cursor.epoch == self.cursor.epoch else "cursor is of another log"
         return self.resync(encoding, reason)
 
@@ -275,25 +282,17 @@ class Hub:
         delta = self.delta(cursor, wanted)
         if delta is None:
             return found
-        net = encoding.joined((encoding.encode(delta, delta.cursor),))
+        net = _sync(delta, encoding)
         return net if sum(map(len, net)) < sum(map(len, found)) else found
 
     def _last_changed(self, wanted: Filter) -> Flag | None:
-        if wanted is EVERYTHING:
-            # Each of Flagent's clients asks for it once, and a restart of this server makes all of them ask.
-            if self._last is None:
-                self._last = max(self.snapshot.flags.values(), key=_revision_of, default=None)
-            return self._last
-        return max(filter(wanted.passes_flag, self._candidates(wanted)), key=_revision_of, default=None)
-
-    def _candidates(self, wanted: Filter) -> Iterable[Flag]:
-        flags = self.snapshot.flags
-        if wanted.keys is not None:
-            return [flags[key] for key in wanted.keys if key in flags]
-        if wanted.ids is not None:
-            return [flag for flag in map(self.snapshot.by_id, wanted.ids) if flag is not None]
-        return flags.values()
+        if wanted is not EVERYTHING:
+            return frames.last_changed(self.snapshot, wanted)
+        # Each of Flagent's clients asks for it once, and a restart of this server makes all of them ask.
+        if self._last is None:
+            self._last = frames.last_changed(self.snapshot, wanted)
+        return self._last
 
 
-def _revision_of(flag: Flag) -> int:
-    return flag.revision
+def _sync(delta: Delta, encoding: Encoding) -> Messages:
+    return encoding.joined((encoding.encode(replace(delta, clock=clock_ms()), delta.cursor),))

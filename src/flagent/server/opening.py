@@ -16,7 +16,7 @@ from ..wire.encodings import COMPATIBLE, Encoding, Messages
 from . import asgi, replay
 from .admission import Admission
 from .broadcast import Broadcaster
-from .editor import now_ms
+from .clocks import clock_ms, now_ms
 from .filters import Filter
 from .hub import Bridge, Hub
 from .readers import ChangeReader, CompatibleReader
@@ -143,5 +143,6 @@ class Opening:
             resume=resume,
             heartbeat_ms=round(self._settings.heartbeat * 1000),
             node=self._node,
+            clock=clock_ms(),
         )
         return encoding.joined((encoding.encode(connected),))

@@ -8,7 +8,7 @@ from typing import Self
 from ..core.changes import Cursor
 from ..wire.codec import Goodbye
 from ..wire.encodings import COMPATIBLE, NOTHING, Encoding, Messages
-from .editor import now_ms
+from .clocks import now_ms
 from .filters import EVERYTHING, Filter
 from .hub import Bridge, Hub
 

@@ -148,6 +148,6 @@ def _members(message: Said) -> dict[str, Any]:
     members: dict[str, Any] = {"type": kind_of(message)}
     for field in msgspec.structs.fields(value):
         content = getattr(value, field.name)
-        if content is not None and field.name != "type":
+        if content is not None and content is not msgspec.UNSET and field.name != "type":
             members[field.encode_name] = content
     return members

@@ -35,6 +35,8 @@ class Connected(Struct, frozen=True, rename=wire_name, omit_defaults=True):
         resume: how the reader's cursor was answered: `current`, `changes`, `resync` or `none`.
         heartbeat_ms: after how many milliseconds of silence the server says something.
         node: name of the server's process.
+        clock: when it was made, in milliseconds on a clock of that process that runs evenly; those of one stream can be
+            subtracted from each other, and say nothing else. None in a stream for Flagent's clients.
     """
 
     message: str = ""
@@ -46,6 +48,7 @@ class Connected(Struct, frozen=True, rename=wire_name, omit_defaults=True):
     resume: str | None = None
     heartbeat_ms: int | None = None
     node: str | None = None
+    clock: int | None = None
 
 
 class FlagEvent(Struct, frozen=True, rename=wire_name):
@@ -62,6 +65,7 @@ class FlagEvent(Struct, frozen=True, rename=wire_name):
         digest: of the snapshot after it, as 16 hex digits; None from a plain Flagent server.
         flag: the flag after the change; None for a deletion, or when the stream carries no flags.
         previous_key: the key before the change, when it was another.
+        clock: when the server learned of it, as in `Connected`; None from a plain Flagent server, and in a replay.
     """
 
     type: EventType
@@ -74,6 +78,7 @@ class FlagEvent(Struct, frozen=True, rename=wire_name):
     digest: str | None = None
     flag: Flag | None = None
     previous_key: str | None = None
+    clock: int | None = None
 
 
 class Resync(Struct, frozen=True):
@@ -84,10 +89,11 @@ class Resync(Struct, frozen=True):
 
 
 class Heartbeat(Struct, frozen=True, omit_defaults=True):
-    """Nothing happened: the server is still there, and this is where it is."""
+    """Nothing happened: the server is still there, and this is where it is; `clock` as in `Connected`."""
 
     revision: str
     digest: str | None = None
+    clock: int | None = None
 
 
 class Goodbye(Struct, frozen=True, rename=wire_name):
@@ -125,8 +131,8 @@ _SENTENCES = {
 }
 
 
-def event_of(change: Change, epoch: str, *, with_flag: bool) -> FlagEvent:
-    """Return the event that tells a change of the log `epoch`; without the flag it is Flagent's."""
+def event_of(change: Change, epoch: str, *, with_flag: bool, clock: int | None = None) -> FlagEvent:
+    """Return the event that tells a change of the log `epoch`, learned at `clock`; without the flag it is Flagent's."""
     return FlagEvent(
         type=change.type,
         flag_id=change.flag_id,
@@ -138,6 +144,7 @@ def event_of(change: Change, epoch: str, *, with_flag: bool) -> FlagEvent:
         digest=digest_text(change.digest),
         flag=change.flag if with_flag else None,
         previous_key=change.previous_key,
+        clock=clock if with_flag else None,
     )
 
 

@@ -94,11 +94,12 @@ class Feed:
         self._backoff = Backoff(base_delay=base_delay, max_delay=max_delay, stable_after=stable_after, random=random)
         self._parser = sse.Parser(max_event_bytes=max_event_bytes)
         self._goodbye: Goodbye | None = None
+        self._asked_at: float | None = None
         self._opened_at: float | None = None
         self._seen_at = 0.0
         self._bad_payloads = 0
         self._awaiting_snapshot = False
-        self._vouching = Vouching(0.0)
+        self._vouching = Vouching(0.0, 0.0)
         self._held: deque[sse.Event] = deque()
 
     @property
@@ -140,8 +141,9 @@ class Feed:
         """How many tries in a row went wrong."""
         return self._backoff.failures
 
-    def request(self) -> StreamRequest:
-        """Return what the next connection asks for."""
+    def request(self, now: float | None = None) -> StreamRequest:
+        """Return what the next connection asks for, which is made now; None for when its answer begins."""
+        self._asked_at = now
         return StreamRequest.of(self.cursor, *self._wanted)
 
     def opened(self, status: int, content_type: str, now: float, *, retry_after: float | None = None) -> None:
@@ -163,7 +165,7 @@ class Feed:
         self._awaiting_snapshot = False
         self.live = False
         self._goodbye = self.failure = self._opened_at = self.protocol = None
-        self._vouching = Vouching(now)
+        self._vouching = Vouching(now if self._asked_at is None else self._asked_at, now)
         self._seen_at = now
         check_answer(status, content_type, retry_after)
         self._opened_at = now
@@ -216,8 +218,8 @@ class Feed:
 
     @property
     def patience(self) -> float:
-        """Seconds for which a live stream may be silent."""
-        return self._heartbeat * MISSED_HEARTBEATS if self.protocol else PLAIN_SILENCE
+        """Seconds for which a live stream may be silent, and for which its holder may be stale."""
+        return self._heartbeat * MISSED_HEARTBEATS + self._vouching.leeway if self.protocol else PLAIN_SILENCE
 
     def closed(self, now: float, error: Exception | None = None) -> float:
         """Say that the connection is over, or was never made; return the seconds to wait before the next."""

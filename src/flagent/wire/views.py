@@ -42,13 +42,14 @@ class View(StrEnum):
 
 
 class DeltaDocument(Struct, frozen=True, rename={"origin": "from"}):
-    """A net change; without `from` it is a whole snapshot."""
+    """A net change; without `from` it is a whole snapshot. Only in a stream it has a `clock`."""
 
     revision: str
     flags: tuple[Flag, ...]
     origin: str | None = None
     digest: str | None = None
     deleted: tuple[FlagRef, ...] = ()
+    clock: int | msgspec.UnsetType = msgspec.UNSET
 
 
 _decode_delta = msgspec.json.Decoder(DeltaDocument).decode
@@ -141,6 +142,7 @@ def document_of(delta: Delta) -> DeltaDocument:
         digest=None if delta.digest is None else digest_text(delta.digest),
         flags=delta.flags,
         deleted=delta.deleted,
+        clock=msgspec.UNSET if delta.clock is None else delta.clock,
     )
 
 
@@ -160,7 +162,8 @@ def decode_delta(body: bytes) -> Delta:
     check_depth(document.flags)
     if len({flag.id for flag in document.flags}) != len(document.flags):
         raise DecodeError(f"sync to {cursor}: two flags have the same id")
-    return Delta(origin, cursor, parse_digest(document.digest), document.flags, document.deleted)
+    clock = None if document.clock is msgspec.UNSET else document.clock
+    return Delta(origin, cursor, parse_digest(document.digest), document.flags, document.deleted, clock)
 
 
 def check_depth(flags: Iterable[Flag]) -> None:

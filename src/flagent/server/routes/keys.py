@@ -12,7 +12,7 @@ from starlette.routing import Route
 from ...core.edits import time_text
 from ...core.model import wire_name
 from ...errors import InvalidFlag, NotFound
-from ..editor import now_ms
+from ..clocks import now_ms
 from ..keys import MAX_NAME_LENGTH, Key, KeyKind, digest_of, new_secret
 from ..questions import read_keys
 from . import answers
