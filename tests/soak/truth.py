@@ -7,7 +7,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Seconds by which a client may understate its staleness: the way of a change to the server's process, and its own looks.
+#: Seconds by which a client may understate its staleness: the way of a change to the server, and its own looks.
 MARGIN = 2.0
 #: States in which `staleness_bound` is promised to hold.
 _BOUND = frozenset({"live", "polling"})
