@@ -13,6 +13,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parent
@@ -51,9 +52,10 @@ class Claim:
     ids: tuple[str, ...]
 
 
-def claims() -> list[Claim]:
+@cache
+def claims() -> tuple[Claim, ...]:
     """Return the claims of all tests, in the order of the files."""
-    return [claim for path in sorted(TESTS.rglob("test_*.py")) for claim in _claims_in(path)]
+    return tuple(claim for path in sorted(TESTS.rglob("test_*.py")) for claim in _claims_in(path))
 
 
 def _claims_in(path: Path) -> Iterator[Claim]:
@@ -103,7 +105,7 @@ def _soak() -> Iterator[str]:
     found = json.loads(SOAK.read_text())
     yield "\n## The last soak\n"
     hours, seed, clients = found["seconds"] / 3600, found["seed"], found["clients"]
-    yield f"`scripts/soak --hours {hours:.2f} --seed {seed}`, with {clients} clients:\n"
+    yield f"`scripts/soak --hours {round(hours, 1):g} --seed {seed}`, with {clients} clients:\n"
     yield "| What | |"
     yield "|---|---|"
     for name, value in found.items():
@@ -122,18 +124,18 @@ def _guarantees(known: Catalogue) -> Iterator[str]:
         yield f"| {name} | {said} | {_link(Path(module).stem, module) if module else ''} |"
 
 
-def _invariants(known: Catalogue, found: list[Claim]) -> Iterator[str]:
+def _invariants(known: Catalogue, found: tuple[Claim, ...]) -> Iterator[str]:
     yield "| Id | What holds at every moment | Tests |"
     yield "|---|---|---|"
     for name, said in known.invariants.items():
         yield f"| {name} | {said} | {_tests(name, found)} |"
 
 
-def _fault(name: str, known: Catalogue, found: list[Claim]) -> str:
+def _fault(name: str, known: Catalogue, found: tuple[Claim, ...]) -> str:
     return f"| {name} | {known.faults[name]} | {_tests(name, found) or known.reasons.get(name, '')} |"
 
 
-def _tests(name: str, found: list[Claim]) -> str:
+def _tests(name: str, found: tuple[Claim, ...]) -> str:
     """Return links to the files whose tests cover something, with how many of them do."""
     counts: dict[str, int] = {}
     for claim in found:

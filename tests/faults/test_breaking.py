@@ -159,6 +159,7 @@ def test_heartbeats_keep_a_stream_open_where_idle_ones_are_cut(
 
     switch.arrives(manager)
     assert len(proxy.opened) == 1
+    assert manager.status.advice is None
 
 
 @pytest.mark.covers("F14")
@@ -172,5 +173,7 @@ def test_where_idle_streams_are_cut_before_the_heart_beats_they_are_opened_again
 
     for _ in range(3):
         switch.arrives(manager)
+    until(lambda: manager.status.advice is not None)
+    assert "FLAGENT_HEARTBEAT" in str(manager.status.advice)
     assert len({request.headers["last-event-id"].partition(":")[0] for request in proxy.opened}) == 1
     assert not any(request.path.endswith("json") for request in proxy.requests[1:])

@@ -22,6 +22,7 @@ from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed, NeedSnapshot, Update
 from ..wire.updates import Summary
 from .address import STREAM_PATHS
+from .advice import Advice
 from .history import Pulse
 from .transport import Stream, Transport
 
@@ -91,6 +92,7 @@ class Follower:
         last_error: why the stream is not up; None while it is, or before the first failure.
         retry_at: when the next connection is due, on the monotonic clock; None while there is one.
         connections: how many connections became live.
+        advice: what could be done about streams that do not last.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class Follower:
         self.last_error: FlagentError | None = None
         self.retry_at: float | None = None
         self.connections = 0
+        self.advice = Advice()
         self._transport = transport
         self._root = root
         self._receiver = receiver
@@ -163,6 +166,7 @@ class Follower:
         """Serve one connection, and return the seconds to wait before the next."""
         self.retry_at, self._hurried = None, False
         error = await self._connection()
+        self.advice.ended(error, time.monotonic(), self.feed.heartbeat)
         delay = self.feed.closed(time.monotonic(), error) * self._receiver.turns(error)
         self._lost(error, delay)
         return delay
@@ -186,8 +190,9 @@ class Follower:
         stream = await self._open()
         try:
             while True:
-                chunk = await self._read(stream)
-                await self._deliver(self.feed.received(chunk, time.monotonic()))
+                chunk, now = await self._read(stream), time.monotonic()
+                self.advice.heard(now)
+                await self._deliver(self.feed.received(chunk, now))
                 if self.feed.failure is not None:
                     raise self.feed.failure
         finally:
@@ -264,6 +269,7 @@ class Follower:
             return
         self.live, self.last_error, self._failures = True, None, 0
         self.connections += 1
+        self.advice.began(time.monotonic())
         _log.info("the stream from %s is live at %s", self._root, self.feed.cursor)
         self._tell()
 

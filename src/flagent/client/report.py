@@ -66,6 +66,7 @@ class Report:
             last_error=self._last_error(follower),
             attempt=0 if follower is None else follower.feed.attempt,
             retry_in=None if retry_at is None else max(0.0, retry_at - now),
+            advice=None if follower is None else follower.advice.text(now, follower.feed.heartbeat),
             divergences=replica.divergences,
             cache_error=None if self._saver is None else self._saver.error,
         )

@@ -58,6 +58,7 @@ class Status:
             one, tells more.
         attempt: failed attempts in a row to open the stream.
         retry_in: seconds until the next one; None when none is due.
+        advice: what whoever runs this could do about streams that do not last; None where nothing is known to be wrong.
         divergences: how often an update did not lead to what the server has. It must be 0.
         cache_error: why the flags can't be kept on disk; None when they can, or shall not be.
     """
@@ -71,6 +72,7 @@ class Status:
     last_error: FlagentError | None = None
     attempt: int = 0
     retry_in: float | None = None
+    advice: str | None = None
     divergences: int = 0
     cache_error: str | None = None
 

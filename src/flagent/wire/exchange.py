@@ -49,3 +49,9 @@ def check_answer(status: int, content_type: str, retry_after: float | None) -> N
             f"the answer is {content_type[:80]!r}, not 'text/event-stream': is this the address of a flag server?",
             kind="protocol",
         )
+
+
+def seconds_of(milliseconds: int, least: float, most: float) -> float:
+    """Return what a server said in milliseconds, within bounds in seconds."""
+    # Bounded first: an integer of JSON may be too large for a float.
+    return min(max(milliseconds, least * 1000), most * 1000) / 1000

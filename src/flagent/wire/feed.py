@@ -22,7 +22,7 @@ from ..errors import DecodeError, FlagentError, HTTPStatusError, StreamBroken
 from . import sse
 from .backoff import MAX_ASKED, Backoff, is_hopeless
 from .events import PROTOCOL, Connected, Goodbye, Message, decode_event
-from .exchange import StreamRequest, check_answer
+from .exchange import StreamRequest, check_answer, seconds_of
 from .readers import EventReader, Reader, SnapshotReader, is_known
 from .updates import Checkpoint, NeedSnapshot, Update
 from .vouching import Vouching
@@ -63,6 +63,7 @@ class Feed:
     Attributes:
         filtered: whether only some changes are asked for; digests can't be compared then.
         live: whether this connection began with `connected`.
+        heartbeat: seconds for which the server is silent at most.
         protocol: version of the update protocol; 0 for a plain Flagent server, None before `connected`.
         failure: why this connection is of no use any more, or None.
     """
@@ -89,7 +90,7 @@ class Feed:
         kind = EventReader if events_only else SnapshotReader
         self._reader: Reader = kind(cursor, filtered=self.filtered)
         self._wanted = (flag_keys, flag_ids, tags)
-        self._heartbeat = heartbeat
+        self.heartbeat = heartbeat
         self._max_event_bytes = max_event_bytes
         self._backoff = Backoff(base_delay=base_delay, max_delay=max_delay, stable_after=stable_after, random=random)
         self._parser = sse.Parser(max_event_bytes=max_event_bytes)
@@ -219,7 +220,7 @@ class Feed:
     @property
     def patience(self) -> float:
         """Seconds for which a live stream may be silent, and for which its holder may be stale."""
-        return self._heartbeat * MISSED_HEARTBEATS + self._vouching.leeway if self.protocol else PLAIN_SILENCE
+        return self.heartbeat * MISSED_HEARTBEATS + self._vouching.leeway if self.protocol else PLAIN_SILENCE
 
     def closed(self, now: float, error: Exception | None = None) -> float:
         """Say that the connection is over, or was never made; return the seconds to wait before the next."""
@@ -233,7 +234,7 @@ class Feed:
         self._awaiting_snapshot = False
         self._held.clear()
         if self._goodbye is not None:
-            asked: float | None = _seconds(self._goodbye.reconnect_after_ms, 0.0, MAX_ASKED)
+            asked: float | None = seconds_of(self._goodbye.reconnect_after_ms, 0.0, MAX_ASKED)
         else:
             asked = error.retry_after if isinstance(error, HTTPStatusError) else None
         retry_ms, self._parser.retry_ms = self._parser.retry_ms, None
@@ -286,15 +287,10 @@ class Feed:
         self.live = True
         self.protocol = message.protocol or 0
         if message.heartbeat_ms is not None:
-            self._heartbeat = _seconds(message.heartbeat_ms, _MIN_HEARTBEAT, _MAX_HEARTBEAT)
+            self.heartbeat = seconds_of(message.heartbeat_ms, _MIN_HEARTBEAT, _MAX_HEARTBEAT)
         quarantine = self._bad_payloads >= MAX_BAD_PAYLOADS
         updates = self._reader.begin(message, quarantine=quarantine)
         if quarantine and not updates:
             # There is no snapshot to wait for: what can't be read was passed over.
             self._bad_payloads = 0
         return updates
-
-
-def _seconds(milliseconds: int, least: float, most: float) -> float:
-    # Bounded first: an integer of JSON may be too large for a float.
-    return min(max(milliseconds, least * 1000), most * 1000) / 1000
