@@ -51,7 +51,7 @@ class Advice:
         if len(self._silences) == _ENOUGH and alike and self._text is None:
             self._text = (
                 f"streams end after {longest:.1f} s of silence, again and again: a proxy in between seems to cut what "
-                f"is idle. Let the server speak more often than every {heartbeat:g} s (FLAGENT_HEARTBEAT), or the proxy "
-                "wait for longer"
+                f"is idle. Let the server speak more often than every {heartbeat:g} s (FLAGENT_HEARTBEAT), or let the "
+                "proxy wait for longer"
             )
             _log.warning("%s", self._text)
