@@ -22,7 +22,9 @@ class Rest:
 
     def __init__(self, server: LiveServer) -> None:
         self.server = server
-        self._client = httpx2.Client(base_url=f"{server.url}/api/v1", timeout=10, event_hooks={"response": [check]})
+        self._client = httpx2.Client(
+            base_url=f"{server.url}/api/v1", timeout=10, verify=False, event_hooks={"response": [check]}
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,8 @@ from server_process import ended, port_of, process
 from sse_messages import Subscriber
 
 from flagent.errors import ConfigurationError, FlagentError
-from flagent.server.run import bind, serve, url_of
+from flagent.server.listening import bind, url_of
+from flagent.server.run import serve
 from flagent.server.settings import Settings
 
 

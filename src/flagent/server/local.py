@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Self
 
 from ..errors import ConfigurationError
-from .run import Server, bind
+from .listening import bind
+from .run import Server
 from .settings import Settings
 
 LOCALHOST = "127.0.0.1"

@@ -1,6 +1,7 @@
 """The server process: uvicorn on a socket of ours, ended by a signal without waiting for streams.
 
-uvicorn alone waits for open streams for ever, and exits by the signal it got. Here SIGTERM ends the
+uvicorn alone waits for open streams for ever, looks only now and then whether it shall end, and exits by the signal
+it got. Here SIGTERM ends the
 streams with a goodbye, a few at a time over the drain window; SIGINT ends them at once; a second signal
 ends requests, too; and the exit is a success. A third signal kills the process.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
+import itertools
 import logging
 import signal
 import socket
@@ -20,9 +21,9 @@ from types import FrameType
 
 import uvicorn
 
-from ..errors import ConfigurationError
 from . import collector
 from .app import App, create_app
+from .listening import BACKLOG, bind, listen, url_of
 from .protocols import Connection, SocketConnection
 from .settings import Settings
 from .siblings import Siblings
@@ -31,12 +32,13 @@ _log = logging.getLogger("flagent.server")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: Seconds that requests in progress get when the server ends; streams need none of it.
-_GRACE = 5
+_GRACE = 5.0
 #: Seconds that requests get to notice that their connection was cut.
 _CUT = 0.5
+#: Seconds between two looks at the time of day, as uvicorn counts them.
+_TICK = 0.1
 #: Seconds until an idle connection is closed; longer than the clients' own limits, which then never meet a closed one.
 _KEEP_ALIVE = 75
-_BACKLOG = 4096
 #: More than this no server needs; some systems permit a thousand times as many.
 _MOST_DESCRIPTORS = 1 << 20
 #: Seconds between two pings on a WebSocket, and how long the answer may take.
@@ -121,6 +123,8 @@ class Server(uvicorn.Server):
         self._on_ready = on_ready
         self._hurried = False
         self._signals = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending = asyncio.Event()
         config = uvicorn.Config(
             self.app,
             http=Connection,
@@ -137,9 +141,8 @@ class Server(uvicorn.Server):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=_GRACE,
         )
         super().__init__(config)
 
@@ -166,36 +169,68 @@ class Server(uvicorn.Server):
         """
         self._hurried = self._hurried or hurry
         self.should_exit = True
+        if self._loop is not None:
+            # It may have ended already.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._ending.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, then listen."""
+        self._loop = asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as stack:
             await self.app.start()
             stack.push_async_callback(self.app.stop)
             bound = (sockets or [])[0]
             # Not left to uvloop, which keeps the error to itself.
-            listen(bound, self._settings)
+            listen(bound, self._settings.host, self._settings.port)
             await super().startup(sockets)
             url = url_of(bound)
             _log.info("listening at %s", url)
             self._on_ready(url)
             stack.pop_all()
 
+    async def main_loop(self) -> None:
+        """Keep the time of answers, until it is to end."""
+        for ticks in itertools.count():
+            if await self.on_tick(ticks):
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK):
+                    await self._ending.wait()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End streams, while requests are still answered; then let those finish, and stop the application."""
         await self.app.drain(lambda: self._hurried)
-        await super().shutdown(sockets)
+        for listener in (*self.servers, *(sockets or ())):
+            listener.close()
+        for connection in tuple(self.server_state.connections):
+            connection.shutdown()
+        await self._finish()
         await self._cut()
         await self.app.stop()
         _log.info("stopped")
 
+    async def _finish(self) -> None:
+        """Let requests in progress finish, unless it is to end at once."""
+        state, pause, left = self.server_state, 0.001, _GRACE
+        while (state.connections or state.tasks) and left > 0 and not self.force_exit:
+            await asyncio.sleep(pause)
+            left -= pause
+            pause = min(2 * pause, _TICK)
+
     async def _cut(self) -> None:
-        """Cut what is still open, so that its requests end by themselves and not by cancellation."""
+        """Cut what is still open, so that its requests end by themselves; cancel those that do not."""
         for connection in tuple(self.server_state.connections):
             if connection.transport is not None:
                 connection.transport.abort()
-        if self.server_state.tasks:
-            await asyncio.wait(self.server_state.tasks, timeout=_CUT)
+        if not self.server_state.tasks:
+            return
+        _, endless = await asyncio.wait(self.server_state.tasks, timeout=_CUT)
+        for task in endless:
+            _log.error("a request did not end when its connection was cut: %r", task)
+            task.cancel()
+        if endless:
+            await asyncio.wait(endless, timeout=_CUT)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -218,49 +253,3 @@ class Server(uvicorn.Server):
             self.force_exit = True
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that has this address, and does not listen yet.
-
-    Raises:
-        ConfigurationError: the address is taken, or none of this machine.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        bound = socket.socket(family, kind, protocol)
-    except OSError as exc:
-        raise _address_error(host, port, exc) from exc
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError as exc:
-        bound.close()
-        raise _address_error(host, port, exc) from exc
-    return bound
-
-
-def listen(bound: socket.socket, settings: Settings) -> None:
-    """Let clients connect.
-
-    Raises:
-        ConfigurationError: another server was first.
-    """
-    try:
-        bound.listen(_BACKLOG)
-    except OSError as exc:
-        raise _address_error(settings.host, settings.port, exc) from exc
-
-
-def url_of(bound: socket.socket) -> str:
-    """Return the URL of a server on this socket."""
-    host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _address_error(host: str, port: int, exc: OSError) -> ConfigurationError:
-    if exc.errno == errno.EADDRINUSE:
-        return ConfigurationError(f"port {port} of {host} is in use: choose another with FLAGENT_PORT, or 0 for any")
-    return ConfigurationError(f"can't listen at {host} port {port}: {exc.strerror or exc}")

@@ -25,8 +25,9 @@ from types import FrameType
 
 from ..errors import ConfigurationError, ServerFailed
 from . import collector, questions, shares
+from .listening import bind, listen, url_of
 from .place import Place
-from .run import SIGNALS, bind, listen, url_of
+from .run import SIGNALS
 from .settings import Settings
 from .siblings import framed, receive
 from .worker import Assignment, Order, work
@@ -58,7 +59,7 @@ def supervise(settings: Settings, *, on_ready: Callable[[str], None], prepare: C
         raise ConfigurationError("workers: a server of several has to be run by the main thread, which gets signals")
     shares.check(settings)
     with bind(settings.host, settings.port) as listening:
-        listen(listening, settings)
+        listen(listening, settings.host, settings.port)
         _Supervisor(settings, listening, prepare).run(on_ready)
 
 

@@ -109,8 +109,11 @@ class Watch:
             return True
         return False
 
+    def end(self) -> None:
+        """Do nothing: whoever waits in `changed` returns soon, and is not to be disturbed from another thread."""
+
     def close(self) -> None:
-        """Give the connection up."""
+        """Give the connection up, when nobody is in `changed`."""
         connection, self._connection = self._connection, None
         if connection is not None:
             # Not to be used by others: it listens.

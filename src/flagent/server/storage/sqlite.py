@@ -104,9 +104,12 @@ class Watch:
         before, self._version = self._version, version
         return bool(version != before)
 
-    def close(self) -> None:
-        """Give the connection back; whoever waits in `changed` returns at once."""
+    def end(self) -> None:
+        """Let whoever waits in `changed` return at once; from any thread."""
         self._closed.set()
+
+    def close(self) -> None:
+        """Give the connection back, when nobody is in `changed`."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

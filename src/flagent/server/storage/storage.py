@@ -269,6 +269,7 @@ class Storage:
                 stack.enter_context(self._reader.connect())
 
     def _dispose(self) -> None:
+        self._watch.end()
         self._writing.shutdown()
         self._reading.shutdown()
         self._watching.shutdown()
