@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from api import Failed
 
 
 def arguments(doc: str | None) -> ArgumentParser:
@@ -30,6 +32,21 @@ def progress(text: str) -> None:
 def show(results: dict[str, Any]) -> None:
     """Print the results for machines."""
     print(json.dumps(results))
+
+
+def told(measure: Callable[[], dict[str, Any]], *, as_json: bool) -> int:
+    """Print what is measured, a line for each number or all as JSON; return the exit code: 1 for a wrong answer."""
+    try:
+        found = measure()
+    except Failed as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    if as_json:
+        show(found)
+    else:
+        for name, value in found.items():
+            print(f"{name:>22}  {value}")
+    return 0
 
 
 def surroundings() -> dict[str, Any]:

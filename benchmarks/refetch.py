@@ -11,9 +11,7 @@ how much memory the server needed at most.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import random
 import resource
 import sys
@@ -23,7 +21,8 @@ from collections import Counter
 from typing import Any
 
 import httpx2
-from api import Failed, check, fill
+from api import check, fill
+from output import arguments, told
 from processes import HOST, ServerProcess
 
 _PATH = "/api/v1/export/eval_cache/json?view=full"
@@ -107,28 +106,16 @@ def metric(url: str, name: str) -> float:
 
 def main() -> int:
     """Measure, and print it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--quick", action="store_true", help="2,000 clients instead of 10,000")
-    parser.add_argument("--clients", type=int)
-    arguments = parser.parse_args()
-    clients = arguments.clients or (2000 if arguments.quick else 10_000)
+    parser = arguments(__doc__)
+    parser.add_argument("--clients", type=int, help="how many; without it 10,000, and 2,000 with --quick")
+    asked = parser.parse_args()
+    clients = asked.clients or (2000 if asked.quick else 10_000)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < clients + _SPARE_FILES:
         print(f"{clients} clients need {clients + _SPARE_FILES} files; this machine allows {hard}", file=sys.stderr)
         return 1
     resource.setrlimit(resource.RLIMIT_NOFILE, (clients + _SPARE_FILES, hard))
-    try:
-        found = measure(clients)
-    except Failed as exc:
-        print(exc, file=sys.stderr)
-        return 1
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        for name, value in found.items():
-            print(f"{name:>22}  {value}")
-    return 0
+    return told(lambda: measure(clients), as_json=asked.json)
 
 
 if __name__ == "__main__":

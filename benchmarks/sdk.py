@@ -16,11 +16,9 @@ Checked: evaluations give what the server has, before, meanwhile and afterwards.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import ctypes
 import gc
-import json
 import os
 import signal
 import statistics
@@ -35,6 +33,7 @@ from typing import Any, Self
 
 import httpx2
 from api import Failed, check, fill
+from output import arguments, told
 from processes import ServerProcess, free_port
 
 from flagent import AsyncOfflineManager, FlagentError, OfflineConfig, OfflineManager
@@ -259,21 +258,8 @@ def measure(quick: bool) -> dict[str, Any]:
 
 def main() -> int:
     """Measure, and print it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--quick", action="store_true")
-    arguments = parser.parse_args()
-    try:
-        found = measure(arguments.quick)
-    except Failed as exc:
-        print(exc, file=sys.stderr)
-        return 1
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        for name, value in found.items():
-            print(f"{name:>22}  {value}")
-    return 0
+    asked = arguments(__doc__).parse_args()
+    return told(lambda: measure(asked.quick), as_json=asked.json)
 
 
 if __name__ == "__main__":

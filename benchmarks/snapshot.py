@@ -20,9 +20,7 @@ evaluated afterwards is what the newest flags say, and equal flags stay the very
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import logging
 import os
 import statistics
@@ -35,8 +33,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from api import Failed, check
+from api import check
 from msgspec.structs import replace
+from output import arguments, told
 
 from flagent import OfflineManager
 from flagent.core.changes import Change, EventType, Snapshot
@@ -259,23 +258,10 @@ def measure(quick: bool) -> dict[str, Any]:
 
 def main() -> int:
     """Measure, and print it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--quick", action="store_true")
-    arguments = parser.parse_args()
+    asked = arguments(__doc__).parse_args()
     # Going from no flags to those of another log is no news here.
     logging.getLogger("flagent").setLevel(logging.ERROR)
-    try:
-        found = measure(arguments.quick)
-    except Failed as exc:
-        print(exc, file=sys.stderr)
-        return 1
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        for name, value in found.items():
-            print(f"{name:>22}  {value}")
-    return 0
+    return told(lambda: measure(asked.quick), as_json=asked.json)
 
 
 if __name__ == "__main__":

@@ -7,33 +7,12 @@ from collections.abc import Iterator
 import pytest
 import stream_bytes
 from change_log import EPOCH, Log, flag
+from feeds import HEARTBEAT, HELLO, TYPE, live_feed, new_feed, opening
 
-from flagent.core.changes import Cursor, EventType
-from flagent.errors import FlagentError, HTTPStatusError, Refused, StreamBroken
+from flagent.core.changes import EventType
+from flagent.errors import HTTPStatusError, Refused, StreamBroken
 from flagent.wire import sse
 from flagent.wire.feed import Feed
-
-TYPE = "text/event-stream"
-LOG = Log(flag(1, "a"), revision=5)
-HELLO = stream_bytes.connected(LOG.snapshot, "current")
-HEARTBEAT = stream_bytes.heartbeat(LOG.snapshot)
-
-
-def new_feed(cursor: Cursor | None = LOG.snapshot.cursor, *, chance: float = 1 - 2**-53) -> Feed:
-    return Feed(cursor, random=lambda: chance)
-
-
-def live_feed(now: float = 0.0) -> Feed:
-    feed = new_feed()
-    feed.opened(200, TYPE, now)
-    feed.received(HELLO, now)
-    return feed
-
-
-def opening(feed: Feed, status: int, content_type: str = TYPE, retry_after: float | None = None) -> FlagentError:
-    with pytest.raises(FlagentError) as caught:
-        feed.opened(status, content_type, 0.0, retry_after=retry_after)
-    return caught.value
 
 
 @pytest.mark.covers("F22", "F24")

@@ -270,9 +270,8 @@ class Storage:
 
     def _dispose(self) -> None:
         self._watch.end()
-        self._writing.shutdown()
-        self._reading.shutdown()
-        self._watching.shutdown()
+        for threads in (self._writing, self._reading, self._watching):
+            threads.shutdown()
         self._watch.close()
         self._reader.dispose()
         self._writer.dispose()
