@@ -107,11 +107,12 @@ class Broadcaster:
         if not stream.ended and stream.pending is None:
             self._delivery.wait_for(stream, room())
 
-    def closed(self, stream: Stream) -> None:
-        """Serve the stream no more: its connection is gone."""
+    def closed(self, stream: Stream, *, stalled: bool = False) -> None:
+        """Serve the stream no more: its connection is gone; `stalled` if the kernel cut it because it took nothing."""
         stream.ended = True
         if self._streams.pop(stream.number, None) is None:
             return
+        self.stalled += stalled
         self._delivery.part(stream)
         self._deadlines.forget(stream, self._streams)
         if stream.pending is not None:

@@ -254,14 +254,15 @@ class Taken(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the reason makes no difference
+    def connection_lost(self, exc: Exception | None) -> None:
         """End with the connection."""
         self._state.connections.discard(self)
         stream, broadcaster = self._stream, self._broadcaster
         # The stream refers to this object, which would have to be collected otherwise.
         self._stream = self._broadcaster = None
         if stream is not None and broadcaster is not None:
-            broadcaster.closed(stream)
+            # By TCP_USER_TIMEOUT, which is the time after which we would do it.
+            broadcaster.closed(stream, stalled=isinstance(exc, TimeoutError))
 
 
 def _fields(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
