@@ -119,8 +119,10 @@ def test_what_was_fresh_before_the_machine_slept_is_old_when_it_wakes(
 
     machine.slept = 3600.0
 
-    staleness = manager.status.staleness
-    assert staleness is not None and staleness >= 3600
+    status = manager.status
+    assert status.staleness is not None and status.staleness >= 3600
+    # Nobody has looked yet, and it does not claim to be live, nor a bound that does not hold.
+    assert (status.state, status.staleness_bound) == (State.STALE, None)
     assert manager.is_snapshot_expired()
     # Long before the stream would be taken for dead, there is another one.
     until(lambda: manager.is_realtime_enabled() and (manager.status.staleness or 0.0) < 60)

@@ -10,8 +10,7 @@ from bisect import bisect
 from typing import TYPE_CHECKING
 
 from flagent.client.disk import Cached
-from flagent.client.status import State, Status
-from flagent.client.suspension import LOOK
+from flagent.client.status import Status
 from flagent.core.changes import Cursor, Snapshot
 from flagent.core.evaluation import Reason
 
@@ -158,10 +157,8 @@ def honest_staleness(world: World, client: Client, held: Snapshot, status: Statu
         least = now - outdated_at - world.database.most_late - client.line.excuse - world.LOOKS
         if staleness < least:
             raise Broken("I5", f"{client.name} says {staleness:.1f} s, but is stale for {least:.1f} s: {status}")
-    # That the machine was asleep is found out soon after it wakes, and not at once.
-    awake = now - world.woke_at > LOOK + 2.0
-    if status.state is State.LIVE and bound is not None and awake and staleness > bound + 1.0:
-        raise Broken("I5", f"{client.name} is live, and stale for {staleness:.1f} s: {status}")
+    if bound is not None and staleness > bound:
+        raise Broken("I5", f"{client.name} is stale for {staleness:.1f} s, beyond its bound: {status}")
 
 
 def evaluation(world: World, client: Client) -> None:

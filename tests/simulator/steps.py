@@ -218,7 +218,6 @@ def _clock(world: World, chance: random.Random) -> None:
 def _suspend(world: World, chance: random.Random) -> None:
     """Let the machine sleep: all connections are dead when it wakes, and its clocks disagree."""
     world.loop.slept += chance.choice((3.0, 600.0))
-    world.woke_at = world.loop.time()
     for client in world.clients:
         client.stream_anew()
         for pipe in client.line.pipes.values():

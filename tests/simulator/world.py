@@ -43,7 +43,6 @@ class World:
         damaged: something was altered, lost or repeated on the way, so that digests may differ.
         damaged_disks: what was written to some disk was altered later.
         lagged: some server was late.
-        woke_at: when the machine was last asleep.
         acknowledged: edits that administrators were told are done: epoch, flag and revision.
     """
 
@@ -70,7 +69,6 @@ class World:
         self.loop = loop
         self.counts: Counter[str] = Counter()
         self.damaged = self.damaged_disks = self.lagged = False
-        self.woke_at = -1000.0
         self.acknowledged: list[tuple[str, int, int]] = []
         self.settings = self._some_settings(max_age)
         self.database = Database(loop.time)

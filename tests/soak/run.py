@@ -177,6 +177,8 @@ class Soak:
             self._staleness.append((at, max(said_stale, default=0.0)))
 
     def _end_server(self) -> None:
+        # It may be frozen when the soak ends early.
+        self._server.signal(signal.SIGCONT)
         self._server.signal(signal.SIGINT)
         self._server.wait()
 

@@ -55,14 +55,18 @@ class Report:
         replica, now = self._replica, time.monotonic()
         ruleset = replica.ruleset
         retry_at = None if follower is None else follower.retry_at
-        state = self._state(plan, follower)
+        age, state = replica.age(), self._state(plan, follower)
+        bound = self._staleness_bound(state, follower)
+        if bound is not None and age is not None and age > bound:
+            # The process was stopped, or the machine asleep, and nobody has had the time to notice.
+            state, bound = State.STALE, None
         return Status(
             state=state,
             since=self._history.since(state),
             cursor=None if ruleset is None or not ruleset.snapshot.epoch else str(ruleset.snapshot.cursor),
             source=replica.source,
-            staleness=replica.age(),
-            staleness_bound=self._staleness_bound(state, follower),
+            staleness=age,
+            staleness_bound=bound,
             last_error=self._last_error(follower),
             attempt=0 if follower is None else follower.feed.attempt,
             retry_in=None if retry_at is None else max(0.0, retry_at - now),
