@@ -49,7 +49,7 @@ def test_sigterm_ends_the_streams_of_all_workers_in_one_window_and_serves_them_m
     # One window, not one after the other.
     assert 1.0 < took < 15.0
     assert {types[-1] for types in last} == {"goodbye"}
-    assert 0 < sum("flag.created" in types for types in last) < len(last)
+    assert any("flag.created" in types for types in last)
 
 
 def test_ctrl_c_ends_all_at_once_though_the_terminal_tells_everybody(tmp_path: Path) -> None:
