@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -26,7 +27,10 @@ def own_storage(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 def pytest_configure() -> None:
     watch.attach()
     # Times say nothing on a machine that does other things too.
-    settings.register_profile("flagent", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    # The same examples in each run of CI, so that what fails there is what changed; elsewhere the search goes on.
+    settings.register_profile(
+        "flagent", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+    )
     settings.load_profile("flagent")
 
 
