@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -31,8 +32,13 @@ class Connection(HttpToolsProtocol):
     _lingering: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to serve a client."""
-        super().connection_made(transport)
+        """Begin to serve a client; in uvicorn's place, which makes seven socket objects to learn two addresses."""
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server = _address(transport, "sockname")
+        self.client = _address(transport, "peername")
+        self.scheme = "http"
         # What uvicorn copies into the `state` of the scope of every request of this connection.
         self.app_state = {**self.app_state, TRANSPORT: transport}
         self._expect()
@@ -109,3 +115,9 @@ class SocketConnection(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
+
+
+def _address(transport: asyncio.Transport, end: str) -> tuple[str, int] | None:
+    """Return host and port of one end of a connection; None for one that has none."""
+    found = transport.get_extra_info(end)
+    return (str(found[0]), int(found[1])) if isinstance(found, tuple) else None
