@@ -21,6 +21,12 @@ from .sending import bytes_left
 REQUEST_TIMEOUT = 60.0
 #: Seconds after which an answer that is complete must have got further on its way.
 LINGER = 10.0
+#: Whether there is nothing in the beginning of uvicorn's connections but what was there when it was read.
+_BEGINS_AS_KNOWN = {
+    *("connections", "add", "transport", "FlowControl", "flow", "scheme", "is_ssl"),
+    *("get_local_addr", "server", "get_remote_addr", "client"),
+    *("logger", "level", "TRACE_LOG_LEVEL", "log"),
+}.issuperset(HttpToolsProtocol.connection_made.__code__.co_names)
 
 
 class Connection(HttpToolsProtocol):
@@ -32,13 +38,17 @@ class Connection(HttpToolsProtocol):
     _lingering: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to serve a client; in uvicorn's place, which makes seven socket objects to learn two addresses."""
-        self.connections.add(self)
-        self.transport = transport
-        self.flow = FlowControl(transport)
-        self.server = _address(transport, "sockname")
-        self.client = _address(transport, "peername")
-        self.scheme = "http"
+        """Begin to serve a client."""
+        if _BEGINS_AS_KNOWN:
+            # In uvicorn's place, where uvloop makes several socket objects to tell two addresses.
+            self.connections.add(self)
+            self.transport = transport
+            self.flow = FlowControl(transport)
+            self.server = _address(transport, "sockname")
+            self.client = _address(transport, "peername")
+            self.scheme = "http"
+        else:
+            super().connection_made(transport)
         # What uvicorn copies into the `state` of the scope of every request of this connection.
         self.app_state = {**self.app_state, TRANSPORT: transport}
         self._expect()
