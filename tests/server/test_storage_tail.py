@@ -89,6 +89,34 @@ def test_commits_of_another_process_arrive_too(tmp_path: Path) -> None:
     with_reader(tmp_path / "a.db", use)
 
 
+def test_after_an_own_commit_the_log_is_not_read_until_something_tells_of_another(tmp_path: Path) -> None:
+    async def use(storage: Storage, reader: Reader) -> None:
+        await write(storage, "a")
+        await reader.until(1)
+        own = storage.is_newest(1)
+        storage.hinted()
+
+        assert (own, storage.is_newest(0), storage.is_newest(1)) == (True, False, False)
+
+    with_reader(tmp_path / "a.db", use)
+
+
+def test_a_hint_that_comes_together_with_an_own_commit_is_not_lost(tmp_path: Path) -> None:
+    async def run() -> None:
+        storage, other = (open_storage(f"sqlite:///{tmp_path / 'a.db'}") for _ in range(2))
+        await storage.open()
+        await other.open()
+        await write(storage, "own")
+        await write(other, "foreign")
+        storage.hinted()
+
+        assert [change.revision for change in await storage.changes_after(0)] == [1, 2]
+        await storage.close()
+        await other.close()
+
+    asyncio.run(run())
+
+
 def test_the_tail_survives_a_database_that_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
