@@ -193,8 +193,10 @@ class Storage:
                 await asyncio.wait((own, self._look), return_when=asyncio.FIRST_COMPLETED)
                 if self._look.done():
                     look, self._look = self._look, None
-                    if look.result():
+                    if look.exception() is not None or look.result():
+                        # Also a look that failed may have missed something.
                         self._fresh = ()
+                        look.result()
                         return
         finally:
             own.cancel()
