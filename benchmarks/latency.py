@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/latency.py [--json] [--quick] [--changes N]
 
-The server is a process of its own on a SQLite file; the SDK is in this one, on one event loop with the
-client that makes the changes. Each change has a number, which the evaluation must show before the
-next change is made: one that is not seen in 5 s is missed, and the run fails. Delays are counted to that evaluation,
+The server is a process of its own on a SQLite file; the SDK is in this one, on one event loop with the client that
+makes the changes, which is next to nothing. Each change has a number, which the evaluation must show before the next
+change is made: one that is not seen in 5 s is missed, and the run fails. Delays are counted to that evaluation,
 
     committed   from the end of the commit in the database (the goal: p50 < 2 ms, p99 < 10 ms)
     committing  from its beginning, so with the time that the disk takes
