@@ -238,3 +238,25 @@ def test_an_edit_does_not_wait_for_ever_for_its_turn(database_url: str, monkeypa
         assert [flag.key for flag in await first] == ["a"]
 
     with_process(database_url, use, tail=False)
+
+
+def test_streams_are_told_of_an_edit_before_it_is_answered(database_url: str) -> None:
+    async def use(one: Process) -> None:
+        order: list[str] = []
+
+        async def listen(bell: asyncio.Event) -> None:
+            await bell.wait()
+            order.append("told")
+
+        # Many, because it is not said in which order bells ring.
+        bells = [asyncio.Event() for _ in range(20)]
+        listening = [asyncio.create_task(listen(bell)) for bell in bells]
+        for bell in bells:
+            one.hub.add_bell(bell)
+        await one.editor.edit("eve", creating("a"))
+        order.append("answered")
+        await asyncio.gather(*listening)
+
+        assert order == [*["told"] * len(bells), "answered"]
+
+    with_process(database_url, use)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from flagent.core.changes import Change
 from flagent.core.ids import Allocator
 from flagent.errors import StorageUnavailable
 from flagent.server.storage import Storage, open_storage
+from flagent.server.storage.sqlite import Watch
 from flagent.server.storage.tail import follow
 
 
@@ -84,6 +86,63 @@ def test_commits_of_another_process_arrive_too(tmp_path: Path) -> None:
         await reader.until(3)
 
         assert reader.revisions == [1, 2, 3]
+        await other.close()
+
+    with_reader(tmp_path / "a.db", use)
+
+
+def test_after_an_own_commit_the_log_is_not_read_until_something_tells_of_another(tmp_path: Path) -> None:
+    async def use(storage: Storage, reader: Reader) -> None:
+        await write(storage, "a")
+        await reader.until(1)
+        own = storage.is_newest(1)
+        storage.hinted()
+
+        assert (own, storage.is_newest(0), storage.is_newest(1)) == (True, False, False)
+
+    with_reader(tmp_path / "a.db", use)
+
+
+def test_a_hint_that_comes_together_with_an_own_commit_is_not_lost(tmp_path: Path) -> None:
+    async def run() -> None:
+        storage, other = (open_storage(f"sqlite:///{tmp_path / 'a.db'}") for _ in range(2))
+        await storage.open()
+        await other.open()
+        await write(storage, "own")
+        await write(other, "foreign")
+        storage.hinted()
+
+        assert [change.revision for change in await storage.changes_after(0)] == [1, 2]
+        await storage.close()
+        await other.close()
+
+    asyncio.run(run())
+
+
+def test_what_a_watch_that_failed_has_missed_is_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking, missed = threading.Event(), threading.Event()
+
+    def looks(_watch: Watch) -> bool:
+        if not missed.is_set():
+            looking.set()
+            missed.wait(10)
+            raise StorageUnavailable("the connection broke")
+        return False
+
+    async def use(storage: Storage, reader: Reader) -> None:
+        other = open_storage(f"sqlite:///{tmp_path / 'a.db'}")
+        await other.open()
+        monkeypatch.setattr(Watch, "changed", looks)
+        await asyncio.to_thread(looking.wait, 10)
+        await write(storage, "own")
+        await reader.until(1)
+        await write(other, "foreign")
+        missed.set()
+        await reader.until(2)
+
+        assert reader.revisions == [1, 2]
         await other.close()
 
     with_reader(tmp_path / "a.db", use)

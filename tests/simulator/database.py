@@ -169,6 +169,7 @@ class View:
         self._database = database
         self._loop = loop
         self._place = self._served = 0
+        self._newest = -1
         database.watch(self)
         # What was committed before it began it is not late with.
         self.head()
@@ -180,7 +181,15 @@ class View:
 
     def notice(self) -> None:
         """Hear that somebody has committed something."""
-        self._loop.call_later(max(self.lag, _LOOK), self.wake.set)
+        self._loop.call_later(max(self.lag, _LOOK), self._look)
+
+    def _look(self) -> None:
+        self._newest = -1
+        self.wake.set()
+
+    def is_newest(self, revision: int) -> bool:
+        """Whether its server wrote that revision, and has not looked since then."""
+        return revision == self._newest
 
     def head(self) -> Head:
         """Return what can be seen; it never goes back, whatever the lag is."""
@@ -212,6 +221,7 @@ class View:
         await self._answer()
         self._database.append(self.epoch, changes, ids)
         self.committed.update({(change.flag_id, change.revision): self.epoch for change in changes})
+        self._newest = changes[-1].revision
         self.wake.set()
 
     @asynccontextmanager

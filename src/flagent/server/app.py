@@ -259,7 +259,7 @@ def _join(services: Services) -> None:
     services.editor.delivered = partial(questions.served, services)
     gate.passed = spending.Spending(siblings.send).add
     siblings.listen(
-        woken=services.storage.wake.set,
+        woken=services.storage.hinted,
         told=lambda message: gate.spend(spending.decode(message)),
         answer=partial(questions.answered, services),
     )

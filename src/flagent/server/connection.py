@@ -39,13 +39,19 @@ def current_task() -> asyncio.Task[Any]:
 def prepare(transport: asyncio.WriteTransport | None, write_timeout: float) -> None:
     """Make the kernel tell soon when the other end takes nothing, or is gone."""
     connection = None if transport is None else transport.get_extra_info("socket")
-    if connection is None:
+    if connection is None or connection.fileno() < 0:
         return
     with suppress(OSError):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # A peer that vanished without a word: its connection ends when it has acknowledged nothing for so long.
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(write_timeout * 1000))
+        # The transport's own would make another one for each option.
+        options = socket.socket(connection.family, connection.type, connection.proto, connection.fileno())
+        try:
+            options.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                # A peer that vanished without a word: its connection ends when it has acknowledged nothing for so long.
+                options.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(write_timeout * 1000))
+        finally:
+            # The descriptor stays the transport's.
+            options.detach()
 
 
 def about(scope: Scope, kind: Kind, wanted: Filter) -> About:

@@ -147,6 +147,8 @@ class Editor:
         except TimeoutError:
             # Committed all the same: to say otherwise would be wrong, and the tail catches up by itself.
             _log.warning("revision %d is committed, but was not delivered in %.0f s", revision, _DELIVERY_TIMEOUT)
+        # The broadcaster was woken with us, perhaps after us; streams need not wait until the edit's answer is made.
+        await asyncio.sleep(0)
 
 
 async def _nowhere(_revision: int) -> None:

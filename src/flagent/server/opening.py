@@ -68,6 +68,10 @@ class Opening:
         self._storage = storage
         self._settings = settings
         self._accepts = accepts
+        # Looking a counter up by its label costs more than counting.
+        self._opened: dict[str, Counter] = {}
+        # What was said last, and when: streams that are opened within a millisecond are told the same.
+        self._greetings: dict[tuple[Encoding, str, bool], tuple[int, Cursor, Messages]] = {}
         self._node = settings.node or socket.gethostname()
 
     def check(self) -> None:
@@ -106,20 +110,20 @@ class Opening:
             return await self._replayed(start, encoding)
         at = self._hub.cursor if known is None or (compatible and known is UNKNOWN) else known
         resume = "none" if known is None else RESUME[self._hub.bridge(known, start.wanted)]
-        self._accepts.labels("compatible" if compatible else resume).inc()
+        self._count("compatible" if compatible else resume)
         reader = self._reader(at, start.wanted, encoding, resumes=known is not None)
         return reader, self.greeting(encoding, resume)
 
     async def _replayed(self, start: Start, encoding: Encoding) -> tuple[ChangeReader | CompatibleReader, Messages]:
         beginning = await replay.begin(self._storage, replay.moment(start.since), self._settings.max_replay)
         if beginning.refusal:
-            self._accepts.labels("resync").inc()
+            self._count("resync")
             reader = self._reader(self._hub.cursor, start.wanted, encoding)
             greeting = self.greeting(encoding, "resync")
             return reader, encoding.joined((*greeting, *reader.restart(f"since {start.since}: {beginning.refusal}")))
         reader = self._reader(beginning.cursor, start.wanted, encoding)
         reader.catch_up = replay.Replay(self._storage, self._hub, reader, start.wanted, encoding)
-        self._accepts.labels("replay").inc()
+        self._count("replay")
         return reader, self.greeting(encoding, "changes")
 
     def _reader(
@@ -129,20 +133,33 @@ class Opening:
             return CompatibleReader(self._hub, cursor, wanted)
         return ChangeReader(self._hub, cursor, wanted, encoding, resumes=resumes)
 
+    def _count(self, resume: str) -> None:
+        counter = self._opened.get(resume)
+        if counter is None:
+            counter = self._opened[resume] = self._accepts.labels(resume)
+        counter.inc()
+
     def greeting(self, encoding: Encoding, resume: str, *, with_digest: bool = True) -> Messages:
         """Return `connected`: how the cursor was answered, and where the server is."""
+        # Not even milliseconds old: by an earlier clock a reader would take itself for more current than it is.
+        clock, cursor, place = clock_ms(), self._hub.cursor, (encoding, resume, with_digest)
+        said = self._greetings.get(place)
+        if said is None or said[0] != clock or said[1] is not cursor:
+            connected = self._connected(encoding, resume, clock, with_digest=with_digest)
+            said = self._greetings[place] = clock, cursor, encoding.joined((encoding.encode(connected),))
+        return said[2]
+
+    def _connected(self, encoding: Encoding, resume: str, clock: int, *, with_digest: bool) -> Connected:
         if encoding is COMPATIBLE:
-            return encoding.joined((encoding.encode(Connected(message=_MESSAGE, timestamp=now_ms())),))
-        snapshot = self._hub.snapshot
-        connected = Connected(
+            return Connected(message=_MESSAGE, timestamp=now_ms())
+        return Connected(
             message=_MESSAGE,
             timestamp=now_ms(),
             protocol=PROTOCOL,
-            revision=str(snapshot.cursor),
-            digest=digest_text(snapshot.digest) if with_digest else None,
+            revision=str(self._hub.cursor),
+            digest=digest_text(self._hub.snapshot.digest) if with_digest else None,
             resume=resume,
             heartbeat_ms=round(self._settings.heartbeat * 1000),
             node=self._node,
-            clock=clock_ms(),
+            clock=clock,
         )
-        return encoding.joined((encoding.encode(connected),))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -20,6 +21,12 @@ from .sending import bytes_left
 REQUEST_TIMEOUT = 60.0
 #: Seconds after which an answer that is complete must have got further on its way.
 LINGER = 10.0
+#: Whether there is nothing in the beginning of uvicorn's connections but what was there when it was read.
+_BEGINS_AS_KNOWN = {
+    *("connections", "add", "transport", "FlowControl", "flow", "scheme", "is_ssl"),
+    *("get_local_addr", "server", "get_remote_addr", "client"),
+    *("logger", "level", "TRACE_LOG_LEVEL", "log"),
+}.issuperset(HttpToolsProtocol.connection_made.__code__.co_names)
 
 
 class Connection(HttpToolsProtocol):
@@ -32,7 +39,16 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to serve a client."""
-        super().connection_made(transport)
+        if _BEGINS_AS_KNOWN:
+            # In uvicorn's place, where uvloop makes several socket objects to tell two addresses.
+            self.connections.add(self)
+            self.transport = transport
+            self.flow = FlowControl(transport)
+            self.server = _address(transport, "sockname")
+            self.client = _address(transport, "peername")
+            self.scheme = "http"
+        else:
+            super().connection_made(transport)
         # What uvicorn copies into the `state` of the scope of every request of this connection.
         self.app_state = {**self.app_state, TRANSPORT: transport}
         self._expect()
@@ -109,3 +125,9 @@ class SocketConnection(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
+
+
+def _address(transport: asyncio.Transport, end: str) -> tuple[str, int] | None:
+    """Return host and port of one end of a connection; None for one that has none."""
+    found = transport.get_extra_info(end)
+    return (str(found[0]), int(found[1])) if isinstance(found, tuple) else None

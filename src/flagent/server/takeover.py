@@ -89,11 +89,13 @@ class Takeover:
         # What the server adds to each answer, because of the date another text every second.
         self._common = b""
         self._common_of: list[tuple[bytes, bytes]] | None = None
+        # Heads of streams with the same headers are the same for as long as that.
+        self._stream_heads: dict[tuple[tuple[bytes, bytes], ...], bytes] = {}
         self._missing = missing()
         if self._missing:
             _log.warning("streams cost more than they need to: %s", self._missing)
 
-    def stream(self, scope: Scope, headers: Iterable[tuple[bytes, bytes]]) -> Taken | None:
+    def stream(self, scope: Scope, headers: tuple[tuple[bytes, bytes], ...]) -> Taken | None:
         """Return the connection of a request whose answer has not begun; None where the answer has to go by ASGI."""
         connection = self._connection(scope)
         if connection is None:
@@ -103,7 +105,7 @@ class Takeover:
         cycle.disconnected = cycle.response_complete = True
         state.total_requests += 1
         connection.leave()
-        head = self._head(state, 200, (*headers, _CLOSE))
+        head = self._stream_head(state, headers)
         taken = Taken(transport, state, head, paused=connection.flow.write_paused)
         # Parser and protocol refer to each other, which only the collector would find out.
         connection.parser = None  # type: ignore[assignment]
@@ -143,11 +145,19 @@ class Takeover:
         # Whoever sends a second request before the first is answered is waiting for that answer.
         return connection if connection.cycle.scope is scope and not connection.pipeline else None
 
+    def _stream_head(self, state: ServerState, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+        head = self._stream_heads.get(headers)
+        if head is None or state.default_headers is not self._common_of:
+            head = self._head(state, 200, (*headers, _CLOSE))
+            self._stream_heads[headers] = head
+        return head
+
     def _head(self, state: ServerState, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """Return status line and headers."""
         if state.default_headers is not self._common_of:
             self._common_of = state.default_headers
             self._common = _fields(state.default_headers)
+            self._stream_heads.clear()
         return b"".join((_STATUS_LINES[status], self._common, _fields(headers), b"\r\n"))
 
 

@@ -6,12 +6,14 @@ A plain ASGI function: middleware that wraps `send` would cost every event of ev
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
+from typing import NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
 from ...errors import StorageUnavailable
 from ...wire import sse
-from ...wire.encodings import COMPATIBLE, FULL, Messages
+from ...wire.encodings import COMPATIBLE, FULL, Encoding, Messages
 from .. import asgi
 from ..asgi import Answer, Refusal
 from ..broadcast import Broadcaster
@@ -24,11 +26,13 @@ from ..takeover import Takeover
 
 PATHS = ("/api/v1/realtime/sse", "/realtime/sse")
 
-HEADERS = [
+HEADERS = (
     (b"content-type", b"text/event-stream"),
     (b"cache-control", b"no-store, no-transform"),
     (b"x-accel-buffering", b"no"),
-]
+)
+#: Bytes of a query string that is worth remembering; the others are seldom asked again, and could be kilobytes.
+_SHORT = 200
 
 
 class StreamRoute:
@@ -40,14 +44,11 @@ class StreamRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
         """Answer a request with a stream."""
-        query = asgi.query(scope)
-        wanted = Filter.of(query)
-        encoding = FULL if ("payload", "flag") in query else COMPATIBLE
+        asked = asked_by(scope)
         try:
             asgi.check_method(scope, "GET", "HEAD")
             self._opening.admit()
-            start = Start(wanted, last_event(scope, query), asgi.first(query, "since") or "")
-            reader, greeting = await self._opening.changes(start, encoding)
+            reader, greeting = await self._opening.changes(asked.start, asked.encoding)
         except StorageUnavailable as exc:
             return asgi.unavailable(str(exc)).answer
         except Refusal as refusal:
@@ -56,15 +57,34 @@ class StreamRoute:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             await send({"type": "http.response.body", "body": b""})
             return None
-        kind = Kind.COMPATIBLE if encoding is COMPATIBLE else Kind.SSE
+        kind = Kind.COMPATIBLE if asked.encoding is COMPATIBLE else Kind.SSE
         await self._event_streams.begin(scope, receive, send, reader, kind, greeting)
         return None
 
 
-def last_event(scope: Scope, query: list[tuple[str, str]]) -> str:
-    """Return the cursor that a reader has."""
+class Asked(NamedTuple):
+    """What a request asks for: where to start, and how it wants to be told."""
+
+    start: Start
+    encoding: Encoding
+
+
+def asked_by(scope: Scope) -> Asked:
+    """Return what a request asks for."""
+    query_string = scope["query_string"]
+    asked = _asked(query_string) if len(query_string) <= _SHORT else _asked.__wrapped__(query_string)
     # A browser reconnects with the address of its first request and the header of its last event.
-    return asgi.header(scope, b"last-event-id") or asgi.first(query, "after") or ""
+    last_event = asgi.header(scope, b"last-event-id")
+    return asked._replace(start=asked.start._replace(after=last_event)) if last_event else asked
+
+
+# Most clients ask for the same, and then their streams share the filter, too.
+@lru_cache(maxsize=256)
+def _asked(query_string: bytes) -> Asked:
+    query = asgi.members(query_string)
+    after, since = (asgi.first(query, name) or "" for name in ("after", "since"))
+    encoding = FULL if ("payload", "flag") in query else COMPATIBLE
+    return Asked(Start(Filter.of(query), after, since), encoding)
 
 
 class EventStreams:

@@ -15,15 +15,14 @@ from functools import partial
 from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...core.changes import Change
 from ...core.ids import Ids
 from ...core.model import Flag, Tag
-from ...errors import Closed, StorageUnavailable
+from ...errors import Closed
 from ..keys import Key, KeyKind
 from . import api_keys, archive, log
+from .failures import mapped
 from .log import Since, Stored
 from .migrate import migrate
 from .postgresql import Postgresql
@@ -35,7 +34,6 @@ _T = TypeVar("_T")
 _READERS = 2
 #: Most changes that one read returns.
 PAGE = 1000
-_BUGS = (IntegrityError, ProgrammingError, DataError, NotSupportedError)
 
 
 class Turn:
@@ -73,7 +71,8 @@ class Storage:
         self._watching = ThreadPoolExecutor(1, "flagent-watch")
         self._look: asyncio.Future[bool] | None = None
         self._epoch = ""
-        # The last changes that were written here: the tail, which asks for them at once, need not decode them again.
+        # The last changes that were written here, until others may have written: the tail, which asks for them at once,
+        # need not decode them again, nor look for what follows them.
         self._fresh: Sequence[Change] = ()
         self._closed = False
 
@@ -147,6 +146,15 @@ class Storage:
         self._fresh = changes
         self.wake.set()
 
+    def hinted(self) -> None:
+        """Hear that another process may have written."""
+        self._fresh = ()
+        self.wake.set()
+
+    def is_newest(self, revision: int) -> bool:
+        """Whether this process wrote that revision, and nothing tells of a later one."""
+        return bool(self._fresh) and self._fresh[-1].revision == revision
+
     async def changes_after(self, revision: int, limit: int = PAGE) -> list[Change]:
         """Return the changes that follow `revision`, at most `limit` of them.
 
@@ -185,7 +193,10 @@ class Storage:
                 await asyncio.wait((own, self._look), return_when=asyncio.FIRST_COMPLETED)
                 if self._look.done():
                     look, self._look = self._look, None
-                    if look.result():
+                    if look.exception() is not None or look.result():
+                        # Also a look that failed may have missed something.
+                        self._fresh = ()
+                        look.result()
                         return
         finally:
             own.cancel()
@@ -252,7 +263,7 @@ class Storage:
     async def _run(self, executor: ThreadPoolExecutor, call: Callable[[], _T]) -> _T:
         if self._closed:
             raise Closed("the storage was closed")
-        return await asyncio.get_running_loop().run_in_executor(executor, partial(_mapped, call))
+        return await asyncio.get_running_loop().run_in_executor(executor, partial(mapped, call))
 
     def _append_and_tell(self, changes: Sequence[Change], ids: Ids) -> None:
         _in_transaction(self._writer, partial(self._append, changes=changes, ids=ids))
@@ -286,14 +297,3 @@ def _prepare(connection: sa.Connection, database: Sqlite | Postgresql, epoch: st
 def _in_transaction(engine: sa.Engine, statements: Callable[[sa.Connection], _T]) -> _T:
     with engine.begin() as connection:
         return statements(connection)
-
-
-def _mapped(call: Callable[[], _T]) -> _T:
-    try:
-        return call()
-    except _BUGS:
-        raise
-    except DBAPIError as exc:
-        raise StorageUnavailable(f"database: {exc.orig}") from exc
-    except PoolTimeout as exc:
-        raise StorageUnavailable("database: all connections are in use") from exc

@@ -43,7 +43,7 @@ async def follow(storage: Storage, after: int, deliver: Callable[[Sequence[Chang
 async def _next(storage: Storage, after: int, deliver: Callable[[Sequence[Change]], None]) -> int:
     # Cleared before looking: a commit that comes between looking and waiting sets it again.
     storage.wake.clear()
-    changes = await storage.changes_after(after)
+    changes = [] if storage.is_newest(after) else await storage.changes_after(after)
     if not changes:
         await storage.news()
         return after
