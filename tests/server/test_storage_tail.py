@@ -119,6 +119,29 @@ def test_a_hint_that_comes_together_with_an_own_commit_is_not_lost(tmp_path: Pat
     asyncio.run(run())
 
 
+def test_a_hint_that_comes_between_an_own_commit_and_its_notice_is_not_lost(tmp_path: Path) -> None:
+    async def run() -> None:
+        storage = open_storage(f"sqlite:///{tmp_path / 'a.db'}")
+        await storage.open()
+        loop = asyncio.get_running_loop()
+
+        # Called by the writing thread, before it says that it is done.
+        def told() -> None:
+            loop.call_soon_threadsafe(storage.hinted)
+
+        storage.committed = told
+        await write(storage, "own")
+        before = storage.is_newest(1)
+        storage.committed = lambda: None
+        read = [change.revision for change in await storage.changes_after(0)]
+        await write(storage, "next")
+
+        assert (before, read, storage.is_newest(2)) == (False, [1], True)
+        await storage.close()
+
+    asyncio.run(run())
+
+
 def test_what_a_watch_that_failed_has_missed_is_read_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,8 @@ from flagent.core.model import Flag
 from flagent.errors import Diverged, StorageUnavailable
 from flagent.server.storage import Overtaken, Stored
 from flagent.server.storage.log import Since
-from flagent.server.storage.storage import PAGE, Turn
+from flagent.server.storage.storage import PAGE
+from flagent.server.storage.turn import Turn
 
 #: Flags at most; few, so that the same ones change again and again.
 _MOST_FLAGS = 8

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
@@ -27,6 +27,8 @@ from .log import Since, Stored
 from .migrate import migrate
 from .postgresql import Postgresql
 from .sqlite import Sqlite
+from .turn import Turn
+from .written import Written
 
 _T = TypeVar("_T")
 
@@ -34,19 +36,6 @@ _T = TypeVar("_T")
 _READERS = 2
 #: Most changes that one read returns.
 PAGE = 1000
-
-
-class Turn:
-    """A transaction that keeps every other writer, of any process, away until it ends.
-
-    Attributes:
-        revision: the newest one; it stays so until this turn appends.
-        append: writes changes that follow it, as `Storage.append` does.
-    """
-
-    def __init__(self, revision: int, append: Callable[[Sequence[Change], Ids], Awaitable[None]]) -> None:
-        self.revision = revision
-        self.append = append
 
 
 class Storage:
@@ -71,9 +60,7 @@ class Storage:
         self._watching = ThreadPoolExecutor(1, "flagent-watch")
         self._look: asyncio.Future[bool] | None = None
         self._epoch = ""
-        # The last changes that were written here, until others may have written: the tail, which asks for them at once,
-        # need not decode them again, nor look for what follows them.
-        self._fresh: Sequence[Change] = ()
+        self._written = Written()
         self._closed = False
 
     async def open(self) -> None:
@@ -99,7 +86,8 @@ class Storage:
         """Return the newest state and what is needed to go on from it."""
         stored = await self._read(log.load)
         # It is another one when the database was restored meanwhile.
-        self._epoch, self._fresh = stored.snapshot.epoch, ()
+        self._epoch = stored.snapshot.epoch
+        self._written.forget()
         return stored
 
     async def append(self, changes: Sequence[Change], ids: Ids) -> None:
@@ -111,7 +99,7 @@ class Storage:
         """
         async with self._alone:
             await self._run(self._writing, partial(self._append_and_tell, changes, ids))
-        self._written(changes)
+        self._note(changes)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
@@ -140,20 +128,20 @@ class Storage:
                 await self._run(self._writing, connection.close)
         if appended:
             self.committed()
-            self._written(appended)
+            self._note(appended)
 
-    def _written(self, changes: Sequence[Change]) -> None:
-        self._fresh = changes
+    def _note(self, changes: Sequence[Change]) -> None:
+        self._written.note(changes)
         self.wake.set()
 
     def hinted(self) -> None:
         """Hear that another process may have written."""
-        self._fresh = ()
+        self._written.told()
         self.wake.set()
 
     def is_newest(self, revision: int) -> bool:
         """Whether this process wrote that revision, and nothing tells of a later one."""
-        return bool(self._fresh) and self._fresh[-1].revision == revision
+        return self._written.is_newest(revision)
 
     async def changes_after(self, revision: int, limit: int = PAGE) -> list[Change]:
         """Return the changes that follow `revision`, at most `limit` of them.
@@ -161,8 +149,10 @@ class Storage:
         Raises:
             Diverged: the database was restored; the state has to be loaded anew.
         """
-        if self._fresh and self._fresh[0].revision == revision + 1:
-            return list(self._fresh[:limit])
+        written = self._written.after(revision)
+        if written:
+            return list(written[:limit])
+        self._written.read()
         return await self._read(partial(log.changes_after, epoch=self._epoch, revision=revision, limit=limit))
 
     async def since(self, at_ms: int) -> Since:
@@ -195,7 +185,7 @@ class Storage:
                     look, self._look = self._look, None
                     if look.exception() is not None or look.result():
                         # Also a look that failed may have missed something.
-                        self._fresh = ()
+                        self._written.told()
                         look.result()
                         return
         finally:
