@@ -70,6 +70,13 @@ def decider(flag: Flag) -> Decider:
     return cast("Decider", FunctionType(code, _GLOBALS, "decide", (slow, *writer.constants)))
 
 
+def only_result(decide: Decider) -> EvalResult | None:
+    """Return what a decider says to whoever has a plain id and context, if that is always the same; else None."""
+    # Whatever depends on anything needs a constant besides its results: a property's name, or a state to hash from.
+    constants = decide.__defaults__[1:] if isinstance(decide, FunctionType) and decide.__defaults__ else ()
+    return constants[0] if len(constants) == 1 else None
+
+
 class _Slow:
     """Leaves a call to the interpreter."""
 
