@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from flagent.core.changes import Snapshot
-from flagent.core.everything import Everything
 from flagent.core.evaluation import Ruleset
+from flagent.core.everything import Everything
 from flagent.core.interpreter import Interpreter
 from flagent.core.model import Constraint, Distribution, Flag, Segment, Variant
 

@@ -1,4 +1,4 @@
-"""All flags in one call: what `Ruleset.evaluate_all` has ready, so that a thousand flags take little more than they must.
+"""All flags in one call: what `Ruleset.evaluate_all` has ready, so that a thousand flags take as little as can be.
 
 What is the same for everybody is not decided again. Flags of one shape that look at the same properties are decided by
 one loop, which reads these once and encodes the entity's id once; it is made of the source of their functions, which
@@ -48,10 +48,11 @@ class Everything:
         deciders: what decides for each flag, with its key.
     """
 
-    __slots__ = ("_calls", "_deciders", "_keys", "_plan")
+    __slots__ = ("_calls", "_deciders", "_empty", "_keys", "_plan")
 
     def __init__(self, deciders: Sequence[tuple[str, Decider]]) -> None:
         self._keys = [key for key, _ in deciders]
+        self._empty: dict[str, Any] = dict.fromkeys(self._keys)
         self._deciders = [decide for _, decide in deciders]
         self._calls = 0
         self._plan: _Plan | None = None
@@ -68,7 +69,10 @@ class Everything:
         entity = entity_id if type(entity_id) is str else id_text(entity_id)
         # Nobody has seen the copies yet, so they may still be altered; the call returns None, and `any` goes on.
         any(map(force_setattr, copies, repeat("entity_id"), repeat(entity)))
-        return dict(zip(self._keys, copies, strict=True))
+        # Filling a copy that has all keys is quicker than letting one grow.
+        named = self._empty.copy()
+        named.update(zip(self._keys, copies, strict=True))
+        return named
 
     def _planned(self) -> _Plan | None:
         # Planning takes as long as some calls, and the next change ends it: one call alone is not worth it.

@@ -1,4 +1,4 @@
-"""Patterns that are nothing but texts, which need no regular expression at all: `^/api/`, `@acme\\.com$`, `^(DE|FR)$`.
+r"""Patterns that are nothing but texts, which need no regular expression at all: `^/api/`, `@acme\.com$`, `^(DE|FR)$`.
 
 Calling Python's `re` takes longer than all the rest of an evaluation, even where there is next to nothing to look for.
 `$` is the end of the text and nothing else: RE2 does not stop before a newline that is the last character.
