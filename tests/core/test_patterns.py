@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from flagent.core.compiled import decider
 from flagent.core.constraints import compile_search
+from flagent.core.interpreter import Interpreter
+from flagent.core.model import Constraint, Distribution, Flag, Segment, Variant
 from flagent.core.patterns import simple
 
 _PIECES = (
@@ -83,10 +88,10 @@ _texts = st.text("abAB1@.\n_- c\\$^]/é٣ſK", max_size=7) | st.text(max_size=5)
 @example(pattern=r"^\w$", text="ſ")
 @example(pattern=r"^\d$", text="٣")
 def test_a_simple_pattern_finds_what_re2_finds(pattern: str, text: str) -> None:
-    match = simple(pattern)
+    found = simple(pattern)
     search = compile_search(pattern)
 
-    assert match is None or (search is not None and (match(text) is not None) == search(text))
+    assert found is None or (search is not None and (found.match(text) is not None) == search(text))
 
 
 @pytest.mark.parametrize(
@@ -133,3 +138,91 @@ def test_patterns_of_the_usual_kinds_are_simple(pattern: str) -> None:
 )
 def test_what_could_make_re_go_back_is_left_to_re2(pattern: str) -> None:
     assert simple(pattern) is None
+
+
+_words = st.text(alphabet="aB.@+$^|? é\\n", min_size=1, max_size=4)
+_alternatives = st.lists(_words, min_size=1, max_size=4).map(lambda words: f"({'|'.join(map(re.escape, words))})")
+_parts = st.lists(_words.map(re.escape) | _alternatives | st.sampled_from(["[^?]", ".", "a", r"\?"]), max_size=3)
+_literals = st.builds(
+    lambda first, parts, last: first + "".join(parts) + last,
+    st.sampled_from(("", "^")),
+    _parts,
+    st.sampled_from(("", "$")),
+)
+_surroundings = st.text("aB.@+$^|?\n\r\0 é\u2028\ud800\udfff٣", max_size=4)
+#: Texts of the patterns themselves, with something before and after them, besides any others.
+_near = st.builds(
+    lambda pattern, before, after, word: (pattern, before + word + after),
+    _literals,
+    st.just("") | _surroundings,
+    st.sampled_from(("", "\n", "$", "?", "\ud800")) | _surroundings,
+    st.just("") | _words,
+) | _literals.flatmap(
+    lambda pattern: st.tuples(
+        st.just(pattern),
+        st.builds(
+            lambda before, after: (
+                before + re.sub(r"\\(.)|\((.*?)[|)].*?\)?|[$^]", r"\1\2", pattern, flags=re.DOTALL) + after
+            ),
+            st.just("") | _surroundings,
+            st.sampled_from(("", "\n", "$", "?", "\ud800")),
+        ),
+    )
+)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(case=_near, operator=st.sampled_from(("EREG", "NEREG")))
+@example(case=("a$", "a\n"), operator="EREG")
+@example(case=("^a$", "a\n"), operator="EREG")
+@example(case=("^a$", "A"), operator="NEREG")
+@example(case=("", ""), operator="EREG")
+@example(case=("^$", "\n"), operator="EREG")
+@example(case=("$", ""), operator="NEREG")
+@example(case=(r"\?$", "\ud800"), operator="EREG")
+@example(case=("^[^?]$", "\ud800"), operator="EREG")
+@example(case=("^.$", "\ud800"), operator="EREG")
+@example(case=("^(a|B)@$", "B@"), operator="EREG")
+@example(case=(r"\$", "a$"), operator="EREG")
+def test_a_flag_with_a_pattern_of_texts_says_what_the_interpreter_says(case: tuple[str, str], operator: str) -> None:
+    pattern, text = case
+    constraint = Constraint("p", operator, pattern)
+    flag = Flag(
+        1,
+        "f",
+        enabled=True,
+        segments=(Segment(1, constraints=(constraint,), distributions=(Distribution(1, 100),)),),
+        variants=(Variant(1, "on"),),
+    )
+    decide, interpreter = decider(flag), Interpreter(flag)
+
+    for value in (text, None, 7, [text]):
+        assert decide("u", {"p": value}).reason is interpreter.evaluate("u", {"p": value}).reason
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matches", "does_not"),
+    [
+        ("iPhone", "an iPhone 15\n", "iphone"),
+        ("^/api/", "/api/x", "x/api/"),
+        (r"@acme\.com$", "jane@acme.com", "jane@acme.com\n"),
+        ("^DE$", "DE", "DE\n"),
+        ("^(DE|FR|US)-(a|b)$", "FR-b", "FR-c"),
+        ("@(acme|example)$", "u@example", "u@exampl"),
+    ],
+)
+def test_a_pattern_of_texts_needs_no_regular_expression(pattern: str, matches: str, does_not: str) -> None:
+    found = simple(pattern)
+
+    assert found is not None
+    assert found.literal is not None
+    condition = eval("lambda v, k: " + found.literal.source.format("k", v="v"))
+    assert condition(matches, found.literal.constant)
+    assert not condition(does_not, found.literal.constant)
+
+
+@pytest.mark.parametrize("pattern", ["^[a-z]$", "a?", "^a+$", "(a|b)", r"\?", ".", "^(a|b|c)(a|b|c)"])
+def test_what_is_not_one_comparison_of_texts_is_left_to_re(pattern: str) -> None:
+    found = simple(pattern)
+
+    assert found is None or found.literal is None

@@ -67,7 +67,14 @@ def decider(flag: Flag) -> Decider:
     if len(writer.constants) > _MOST_CONSTANTS:
         return slow
     code = _compiled(tuple(writer.lines), len(writer.constants))
-    return cast("Decider", FunctionType(code, _GLOBALS, "decide", (slow, *writer.constants)))
+    return cast("Decider", FunctionType(code, GLOBALS, "decide", (slow, *writer.constants)))
+
+
+def only_result(decide: Decider) -> EvalResult | None:
+    """Return what a decider says to whoever has a plain id and context, if that is always the same; else None."""
+    # Whatever depends on anything needs a constant besides its results: a property's name, or a state to hash from.
+    constants = decide.__defaults__[1:] if isinstance(decide, FunctionType) and decide.__defaults__ else ()
+    return constants[0] if len(constants) == 1 else None
 
 
 class _Slow:
@@ -241,9 +248,11 @@ def _end_of_table(planned: list[_Planned], start: int) -> int:
 def _compiled(lines: tuple[str, ...], constants: int) -> CodeType:
     """Return the code of a function; kept, because most flags have the shape of another one."""
     names = "".join(f", k{number}" for number in range(constants))
-    source = f"def decide(entity, context, slow{names}):\n " + "\n ".join(lines)
+    # Its docstring, which `everything` makes another function of.
+    body = "\n".join(lines)
+    source = f"def decide(entity, context, slow{names}):\n {body!r}\n " + "\n ".join(lines)
     made: dict[str, Any] = {}
-    exec(source, made)  # noqa: S102 - see above
+    exec(compile(source, "<flag>", "exec", optimize=0), made)  # noqa: S102 - see above
     code: CodeType = made["decide"].__code__
     return code
 
@@ -252,7 +261,7 @@ _NOBODY = Placement(None, final=True)
 _NO_CONTEXT: Mapping[str, Any] = {}
 
 #: What the functions know by name.
-_GLOBALS: dict[str, Any] = {
+GLOBALS: dict[str, Any] = {
     "NOTHING": _NO_CONTEXT,
     "bisect_right": bisect_right,
     "crc32": crc32,

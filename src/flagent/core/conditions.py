@@ -27,7 +27,9 @@ NO_TEXT: Final = object()
 #: Below this, comparing an integer as it is and comparing the float next to it are the same.
 _EXACT = 2.0**53
 _COMPARISONS = {"LT": "{v} < {0}", "LTE": "{v} <= {0}", "GT": "{v} > {0}", "GTE": "{v} >= {0}"}
-_MATCHES = "type({v}) is str and ({0}({v}) is not None if {v}.isascii() else {1}({v}))"
+_LITERAL = "type({{v}}) is str and {}"
+_MATCHES = "type({v}) is str and {0}({v}) is not None"
+_MATCHES_WITH_CARE = "type({v}) is str and ({0}({v}) is not None if {v}.isascii() else {1}({v}))"
 
 
 def condition_source(constraint: Constraint) -> tuple[str, str, tuple[Any, ...]]:
@@ -68,9 +70,13 @@ def _comparison(constraint: Constraint) -> tuple[str, str, tuple[Any, ...]]:
 
 
 def _pattern(pattern: str, positive: str, impossible: str) -> tuple[str, str, tuple[Any, ...]]:
-    match = simple(pattern)
-    if match is not None:
-        return TEXT, positive.format(_MATCHES), (match, _Careful(match))
+    found = simple(pattern)
+    if found is not None:
+        if found.literal is not None:
+            return TEXT, positive.format(_LITERAL.format(found.literal.source)), (found.literal.constant,)
+        if found.careful:
+            return TEXT, positive.format(_MATCHES_WITH_CARE), (found.match, _Careful(found.match))
+        return TEXT, positive.format(_MATCHES), (found.match,)
     search = compile_search(pattern)
     if search is None:
         return TEXT, impossible, ()

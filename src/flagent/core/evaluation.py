@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from .changes import Change, Delta, Snapshot
 from .compiled import Decider, decider
 from .constraints import text
+from .everything import Everything
 from .interpreter import Interpreter, id_text
 from .model import Flag
 from .results import EvalResult, Reason, SegmentLog
@@ -94,11 +95,12 @@ class Ruleset:
             id and a context, as `evaluate` takes them, returns a result without the entity's id.
     """
 
-    __slots__ = ("deciders", "snapshot")
+    __slots__ = ("_everything", "deciders", "snapshot")
 
     def __init__(self, snapshot: Snapshot, deciders: Deciders) -> None:
         self.snapshot = snapshot
         self.deciders = deciders
+        self._everything: Everything | None = None
 
     @classmethod
     def compile(cls, snapshot: Snapshot) -> Ruleset:
@@ -176,26 +178,11 @@ class Ruleset:
 
     def evaluate_all(self, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> dict[str, EvalResult]:
         """Return the results of all flags, by key."""
-        entity = entity_id if type(entity_id) is str else id_text(entity_id)
-        results = {}
-        for result in [
-            decide(entity_id, entity_context) for decide in map(self.deciders.__getitem__, self.snapshot.flags)
-        ]:
-            # As `_named`, without the price of a thousand calls.
-            results[result.flag_key] = EvalResult(
-                result.flag_key,
-                result.reason,
-                result.flag_id,
-                result.flag_snapshot_id,
-                entity,
-                result.variant_key,
-                result.variant_id,
-                result.variant_attachment,
-                result.segment_id,
-                result.debug_logs,
-                result.message,
-            )
-        return results
+        everything = self._everything
+        if everything is None:
+            # Two threads may make it at the same time, which does no harm.
+            everything = self._everything = Everything([(key, self.deciders[key]) for key in self.snapshot.flags])
+        return everything.evaluate(entity_id, entity_context)
 
 
 def absent(key: object) -> Decider:

@@ -20,6 +20,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
+from .literal_patterns import Literal, literal_of
+
 Match = Callable[[str], object | None]
 
 #: Pairs of first and last code point, in order and apart.
@@ -28,6 +30,7 @@ _Set = tuple[tuple[int, int], ...]
 _LAST = 0x10FFFF
 #: What RE2 certainly has room for: characters of a pattern, and repetitions in it all together.
 _LONGEST, _MOST_REPEATED = 500, 1000
+_QUESTION_MARK, _SURROGATES = ((0x3F, 0x3F),), ((0xD800, 0xDFFF),)
 _DIGITS, _LETTERS = ((0x30, 0x39),), ((0x41, 0x5A), (0x61, 0x7A))
 _ESCAPES: dict[str, _Set] = {"d": _DIGITS, "w": (*_DIGITS, _LETTERS[0], (0x5F, 0x5F), _LETTERS[1])}
 
@@ -55,6 +58,7 @@ class _Item(NamedTuple):
         optional: whether it may be nothing.
         most: the largest number in its repetition.
         repeats: whether how much it takes depends on the text.
+        texts: all that it can be, if that is one text or one of a group.
     """
 
     source: str
@@ -62,15 +66,29 @@ class _Item(NamedTuple):
     optional: bool
     most: int
     repeats: bool
+    texts: tuple[str, ...] = ()
+
+
+class Simple(NamedTuple):
+    """A pattern that is not RE2's.
+
+    Attributes:
+        match: what looks for it in a text without lone surrogates; it returns None when there is no match, and
+            something else when there is one.
+        careful: whether lone surrogates have to be replaced by question marks, as the interpreter does it for RE2;
+            most patterns take both or neither.
+        literal: the pattern without regular expressions, if it needs none.
+    """
+
+    match: Match
+    careful: bool
+    literal: Literal | None
 
 
 # Flags are often alike in their patterns.
 @lru_cache(maxsize=256)
-def simple(pattern: str) -> Match | None:
-    """Return what looks for the pattern in a text without lone surrogates; None for a pattern that is RE2's.
-
-    It returns None when there is no match, and something else when there is one.
-    """
+def simple(pattern: str) -> Simple | None:
+    """Return what looks for the pattern in a text; None for a pattern that is RE2's."""
     anchored, rest = pattern.startswith("^"), pattern.removeprefix("^")
     # A dollar sign that a backslash stands before leaves that at the end, which is no item.
     closed, rest = rest.endswith("$"), rest.removesuffix("$")
@@ -78,7 +96,9 @@ def simple(pattern: str) -> Match | None:
     if items is None or sum(item.most for item in items) > _MOST_REPEATED or not _is_definite(items, anchored):
         return None
     compiled = re.compile("".join(item.source for item in items) + (r"\Z" if closed else ""))
-    return compiled.match if anchored else compiled.search
+    careful = any(_differs(item) for item in items)
+    literal = None if careful else literal_of([item.texts for item in items], anchored=anchored, closed=closed)
+    return Simple(compiled.match if anchored else compiled.search, careful, literal)
 
 
 def _items(rest: str) -> list[_Item] | None:
@@ -102,7 +122,8 @@ def _item(found: re.Match[str]) -> _Item | None:
         return None
     source = _source(taken)
     if repeat is None:
-        return _Item(source, taken, optional=False, most=1, repeats=False)
+        texts = (chr(taken[0][0]),) if len(taken) == 1 and taken[0][0] == taken[0][1] else ()
+        return _Item(source, taken, optional=False, most=1, repeats=False, texts=texts)
     bounds = [int(bound) for bound in re.findall("[0-9]+", repeat)]
     if bounds != sorted(bounds):
         return None
@@ -117,7 +138,7 @@ def _group(words: list[str]) -> _Item | None:
         return None
     source = "|".join(map(re.escape, texts))
     first = _union((ord(text[0]), ord(text[0])) for text in texts)
-    return _Item(f"(?>{source})", first, optional=False, most=1, repeats=False)
+    return _Item(f"(?>{source})", first, optional=False, most=1, repeats=False, texts=tuple(texts))
 
 
 def _taken(found: re.Match[str]) -> _Set:
@@ -142,6 +163,14 @@ def _taken(found: re.Match[str]) -> _Set:
     if not ranges:
         return ()
     return _without(_union(ranges)) if found["not"] else _union(ranges)
+
+
+def _differs(item: _Item) -> bool:
+    """Return whether a question mark and a lone surrogate are not the same to an item."""
+    if item.texts:
+        return any("?" in text for text in item.texts)
+    # No class has some of the surrogates only: its members are ASCII.
+    return _meet(item.first, _QUESTION_MARK) != _meet(item.first, _SURROGATES)
 
 
 def _is_definite(items: list[_Item], anchored: bool) -> bool:
