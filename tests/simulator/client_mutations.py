@@ -15,7 +15,6 @@ from flagent.client.receiver import ReplicaReceiver
 from flagent.client.refresh import Refresher
 from flagent.client.replica import Replica
 from flagent.client.session import Session
-from flagent.client.suspension import SleepWatch
 from flagent.client.tasks import Tasks
 from flagent.core.changes import Delta, Snapshot
 from flagent.core.compiled import decider
@@ -222,11 +221,6 @@ def lose_the_flags_at_a_fork() -> list[Replaced]:
         self._inherited = None
 
     return [(AsyncOfflineManager, "after_fork", losing)]
-
-
-@mutation("a machine that was asleep is noticed", 14, 41)
-def sleep_unnoticed() -> list[Replaced]:
-    return [(SleepWatch, "_slept", lambda self: 0.0)]
 
 
 @mutation("listeners are told of the key that a renamed flag has left", 20, 24)
