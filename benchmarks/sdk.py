@@ -5,10 +5,11 @@
     import      `import flagent` and the managers, each in a fresh process (the goal: under 60 ms for `import flagent`)
     constructor making a manager (under 1 ms)
     block       the longest that the event loop of a program is blocked while an AsyncOfflineManager tries to reach a
-                server that is not there, or accepts and says nothing (under 20 ms)
+                server that is not there, or accepts and says nothing: the median of five runs (under 20 ms)
     evaluate    p99 of one evaluation at rest, while 100 changes a second arrive, and while the server hangs;
                 interleaved, and the goal is a ratio (within 20 %)
-    cycles      threads, descriptors and memory after opening and closing live managers (as they were)
+    cycles      threads, descriptors and memory after opening and closing live managers (as they were: blocks of
+                Python's allocator less than one for each; what the process keeps varies by some megabytes)
     memory      what 1,000 flags cost (under 5 MB)
 
 Checked: evaluations give what the server has, before, meanwhile and afterwards.
@@ -48,7 +49,7 @@ _GOALS: dict[str, float] = {
     "flags_mb": 5.0,
 }
 #: Megabytes that may be left of a thousand managers.
-_LEFT = 1.0
+_LEFT = 5.0
 _CONFIG = OfflineConfig(enable_persistence=False)
 _CONTEXT = {"country": "DE", "age": 30}
 
@@ -186,15 +187,16 @@ def cycles(url: str, count: int) -> dict[str, float]:
     # The allocators keep what the first hundreds needed; what comes on top of that would be lost.
     for _ in range(max(120, count // 2)):
         once()
-    before = (threading.active_count(), descriptors(), resident())
+    before = (threading.active_count(), descriptors(), resident(), sys.getallocatedblocks())
     for _ in range(count):
         once()
-    after = (threading.active_count(), descriptors(), resident())
+    after = (threading.active_count(), descriptors(), resident(), sys.getallocatedblocks())
     return {
         "cycles": count,
         "threads_left": after[0] - before[0],
         "descriptors_left": after[1] - before[1],
         "memory_left_mb": round((after[2] - before[2]) / 2**20, 2),
+        "blocks_left": after[3] - before[3],
     }
 
 
@@ -242,7 +244,8 @@ def until(condition: Callable[[], bool], what: str) -> None:
 def measure(quick: bool) -> dict[str, Any]:
     """Return all numbers."""
     found: dict[str, Any] = imports(5 if quick else 15) | {"constructor_ms": constructor()}
-    found["block_ms"] = round(max(asyncio.run(blocked(free_port(), 2.0)) for _ in range(3)), 2)
+    # What blocks does so in each run; a machine that is busy elsewhere, in one of them.
+    found["block_ms"] = round(statistics.median(asyncio.run(blocked(free_port(), 2.0)) for _ in range(5)), 2)
     with tempfile.TemporaryDirectory() as folder, ServerProcess(f"sqlite:///{folder}/flags.db") as server:
         fill(server.url, _FLAGS)
         found |= evaluations(server, 3 if quick else 7, 0.5 if quick else 2.0)
@@ -253,6 +256,7 @@ def measure(quick: bool) -> dict[str, Any]:
     if not quick:
         # A few cycles show the allocators only.
         goals["memory_left_mb"] = found["memory_left_mb"] <= _LEFT
+        goals["blocks_left"] = found["blocks_left"] < found["cycles"]
     return found | {"goals": goals}
 
 
