@@ -67,7 +67,8 @@ def test_a_client_that_was_stopped_does_not_take_what_it_has_for_fresh(start_ser
         # Either nothing was heard yet, and it says so, or it is up to date.
         assert staleness > gap - _HEARTBEAT - 0.2 or not enabled
         took, divergences = map(float, program.until("fresh").split()[1:])
-        assert (took < 2.0, divergences) == (True, 0)
+        # Long before a stream that is silent would be missed by default.
+        assert (took < 10.0, divergences) == (True, 0)
 
 
 @pytest.mark.covers("F64", "F84", "G5", "G10", "I5", "I6")
