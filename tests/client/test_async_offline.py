@@ -91,7 +91,7 @@ def test_manager_closes_at_once_while_the_server_hangs(raw_server: Start) -> Non
         assert len(asyncio.all_tasks()) == 1
         return time.monotonic() - start
 
-    assert asyncio.run(scenario()) < 0.5
+    assert asyncio.run(scenario()) < 1.5
 
 
 def test_bootstrap_that_is_cancelled_leaves_the_manager_usable(raw_server: Start) -> None:

@@ -32,7 +32,7 @@ def threads_of_flagent() -> list[str]:
 def test_manager_that_did_nothing_closes(manager_of: ManagerOf) -> None:
     manager = manager_of("http://127.0.0.1:9")
 
-    assert seconds(manager.close) < 0.1
+    assert seconds(manager.close) < 1.0
 
     assert manager.status.state is State.CLOSED
 
@@ -44,7 +44,7 @@ def test_live_manager_closes_and_leaves_no_thread(rest: Rest, manager_of: Manage
     manager.enable_realtime_updates()
 
     assert seconds(manager.close) < LIMIT
-    assert seconds(manager.close) < 0.1
+    assert seconds(manager.close) < 1.0
 
     assert threads_of_flagent() == []
     assert not manager.is_realtime_enabled()
@@ -148,7 +148,7 @@ def test_close_on_the_loops_own_thread_does_not_wait_for_itself(rest: Rest, mana
     with pytest.raises(Closed):
         managers[0].bootstrap()
 
-    assert took[0] < 0.1
+    assert took[0] < 1.0
     until(lambda: threads_of_flagent() == [])
 
 
