@@ -198,8 +198,8 @@ class App:
     async def drain(self, hurried: Callable[[], bool]) -> None:
         """End all streams with a goodbye, over the drain window or, once `hurried` says so, at once."""
         if self.services is not None:
-            broadcaster, settings = self.services.broadcaster, self.settings
-            await leaving.drain(broadcaster, window=settings.drain_window, hurried=hurried, workers=settings.workers)
+            window, workers = self.settings.drain_window, self.settings.workers
+            await leaving.drain(self.services.broadcaster, window=window, hurried=hurried, workers=workers)
 
     async def stop(self) -> None:
         """Let go of everything that `start` took."""

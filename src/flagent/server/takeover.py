@@ -17,7 +17,7 @@ a uvicorn that is not among the `_VERSIONS` this was read against, streams are p
 Whole answers of hot routes are written in uvicorn's place, too, in one piece: a second write and the checks of headers
 that are our own would cost more than an evaluation. The connection stays uvicorn's.
 
-uvicorn's own shutdown finds connections in `ServerState.connections` and calls `shutdown` on each. A taken one puts
+A server that ends (`run`) calls `shutdown` on each of `ServerState.connections`, as uvicorn does. A taken one puts
 itself there in place of the one it came from, so it is waited for, counted and cut like all others.
 """
 
