@@ -202,7 +202,7 @@ def _hot_routes(
     hub: Hub, opening: Opening, gate: Gate, settings: Settings, metrics: Metrics, takeover: Takeover
 ) -> tuple[dict[str, HotRoute], dict[str, PromptRoute]]:
     bodies, downloads = Bodies(hub), Downloads(settings)
-    watching, evaluations = Watching(hub, opening), Evaluations(hub, settings, metrics.evaluations)
+    watching, evaluations = Watching(hub, opening), Evaluations(hub, settings, metrics.evaluated)
     event_streams = streams.EventStreams(opening.broadcaster, takeover, settings)
     stream = streams.StreamRoute(opening, event_streams)
     entity_stream = entity_streams.EntityStreamRoute(opening, watching, event_streams, settings)

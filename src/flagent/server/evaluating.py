@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
-from prometheus_client import Counter
 
 from ..core.changes import Snapshot
 from ..core.edits import time_text
@@ -52,11 +51,17 @@ class BatchBody(Struct, frozen=True, rename=wire_name):
 
 
 class Evaluations:
-    """Evaluates on the newest rules that the caller may see."""
+    """Evaluates on the newest rules that the caller may see.
 
-    def __init__(self, hub: Hub, settings: Settings, evaluations: Counter) -> None:
+    Args:
+        hub: has the rules.
+        settings: `max_batch_entities` and `max_batch_flags` count here.
+        evaluated: called with how many evaluations were made.
+    """
+
+    def __init__(self, hub: Hub, settings: Settings, evaluated: Callable[[int], None]) -> None:
         self._rules = Rules(hub)
-        self._evaluations = evaluations
+        self._evaluated = evaluated
         self._settings = settings
         self._tagged = Tagged()
         self._second = 0
@@ -73,7 +78,7 @@ class Evaluations:
         ruleset = self._rules.for_access(access)
         flag = asked(ruleset, context)
         result = evaluate(ruleset, flag, context, entity_id(context.entity_id), self._timestamp())
-        self._evaluations.inc()
+        self._evaluated(1)
         if explains and access.kind is not KeyKind.CLIENT:
             return explained(ruleset, result)
         return shown(result, access)
@@ -103,7 +108,7 @@ class Evaluations:
         return _Batch(ruleset, access, body, self._names(ruleset.snapshot, body), self._timestamp())
 
     def _counted(self, results: list[Result]) -> list[Result]:
-        self._evaluations.inc(len(results))
+        self._evaluated(len(results))
         return results
 
     def _timestamp(self) -> str:

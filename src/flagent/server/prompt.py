@@ -24,6 +24,8 @@ from .protocols import Connection
 _MOST_HELD = 64 << 10
 #: The methods of what may be answered at once.
 _METHODS = {b"GET": "GET", b"POST": "POST"}
+#: Headers of requests that are not answered at once.
+_UNUSUAL = frozenset((b"expect", b"origin", b"upgrade"))
 
 
 class Prompt(Protocol):
@@ -49,16 +51,56 @@ class PromptConnection(Connection):
     _body: bytes | None = None
     # Who sends many requests at once takes turns with all others.
     _has_turn = False
+    # Whether nothing among the headers is for uvicorn.
+    _is_plain = True
+    # One timer for all answers, instead of a new one with each.
+    _rest: asyncio.TimerHandle | None = None
+    _answered_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to serve a client."""
         super().connection_made(transport)
-        self._prompt = getattr(self.app, "front", None)
+        if not self.root_path and self.limit_concurrency is None:
+            self._prompt = getattr(self.app, "front", None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End with the connection."""
+        self._end_rest()
+        super().connection_lost(exc)
+
+    def leave(self) -> None:
+        """Let the connection go to another protocol."""
+        self._end_rest()
+        super().leave()
+
+    def shutdown(self) -> None:
+        """End when the request that is under way is answered."""
+        self._hand_over()
+        super().shutdown()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Let the connection go to a WebSocket."""
+        self._end_rest()
+        super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of requests."""
         self._has_turn = True
         super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._is_plain = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        name = name.lower()
+        if name in _UNUSUAL:
+            self._is_plain = False
+            super().on_header(name, value)
+        else:
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Hold the request back, or begin to answer it."""
@@ -89,38 +131,26 @@ class PromptConnection(Connection):
         self._body, self._has_turn, self._incomplete = None, False, False
         self._write(self._prompt.heads, answer)
 
-    def shutdown(self) -> None:
-        """End when the request that is under way is answered."""
-        self._hand_over()
-        super().shutdown()
-
     def _may_be_held(self, prompt: Prompt) -> bool:
         path, _, query = self.url.partition(b"?")
-        target = prompt.prompt_paths.get(path)
-        method = _METHODS.get(self.parser.get_method())
-        if target is None or method is None or not self._is_usual() or b"#" in query:
+        target, parser, cycle = prompt.prompt_paths.get(path), self.parser, self.cycle
+        if target is None or not self._is_plain or not self._has_turn or b"#" in query:
+            return False
+        method = _METHODS.get(parser.get_method())
+        if (
+            method is None
+            # Answers come in the order of the requests.
+            or not (cycle is None or cycle.response_complete)  # type: ignore[redundant-expr]
+            or self.pipeline
+            or not parser.should_keep_alive()
+            or parser.get_http_version() != "1.1"
+            # A client that takes no answers must wait for them before it can ask for more.
+            or self.transport.get_write_buffer_size()
+        ):
             return False
         scope = self.scope
         scope["method"], scope["path"], scope["raw_path"], scope["query_string"] = method, target, path, query
         return True
-
-    def _is_usual(self) -> bool:
-        names = dict(self.headers)
-        return (
-            self._has_turn
-            and b"origin" not in names
-            and b"upgrade" not in names
-            and not self.expect_100_continue
-            and not self.root_path
-            and self.limit_concurrency is None
-            # Answers come in the order of the requests.
-            and (self.cycle is None or self.cycle.response_complete)  # type: ignore[redundant-expr]
-            and not self.pipeline
-            and self.parser.get_http_version() == "1.1"
-            and self.parser.should_keep_alive()
-            # A client that takes no answers must wait for them before it can ask for more.
-            and not self.transport.get_write_buffer_size()
-        )
 
     def _hand_over(self) -> None:
         """Give uvicorn what is held back, if anything is."""
@@ -135,9 +165,35 @@ class PromptConnection(Connection):
             # All that it was about has gone, or this request would not have been held back.
             self._lingering.cancel()
             self._lingering = None
+        transport, state = self.transport, self.server_state
         if answer.status == NOT_MODIFIED:
-            self.transport.write(heads.of(self.server_state, answer.status, answer.headers))
+            transport.write(heads.of(state, answer.status, answer.headers))
         else:
-            head = heads.of(self.server_state, answer.status, answer.headers, end=b"")
-            self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(answer.body), answer.body))
-        self.on_response_complete()
+            head = heads.of(state, answer.status, answer.headers, end=b"")
+            transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(answer.body), answer.body))
+        # What uvicorn does when an answer is complete.
+        state.total_requests += 1
+        if transport.get_write_buffer_size():
+            self._linger()
+        self._answered_at = self.loop.time()
+        if self._rest is None:
+            self._rest = self.loop.call_later(self.timeout_keep_alive, self._rested)
+
+    def _rested(self) -> None:
+        """End the connection if nothing was asked since the last answer for as long as it may rest."""
+        self._rest = None
+        cycle = self.cycle
+        uvicorns = self.timeout_keep_alive_task is not None or not (cycle is None or cycle.response_complete)  # type: ignore[redundant-expr]
+        if self._incomplete or uvicorns or self.transport.is_closing():
+            # The next answer begins another rest.
+            return
+        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._rest = self.loop.call_later(left, self._rested)
+        else:
+            self.transport.close()
+
+    def _end_rest(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
