@@ -18,6 +18,8 @@ _log = logging.getLogger("flagent.server")
 
 #: Where answers last as long as a stream; those are counted when they are opened.
 _LONG = frozenset((*streams.PATHS, *entity_streams.PATHS))
+#: Marks the scope of a request that has passed the gate, and counts for its rate, but could not be answered at once.
+_ADMITTED = "flagent.admitted"
 
 
 class Front:
@@ -59,17 +61,15 @@ class Front:
         return self._routes.get(path)
 
     def admit(self, scope: Scope) -> None:
-        """Let a request pass the gate, once.
+        """Let a request pass the gate.
 
         Raises:
             Refusal: it may not, or there is nothing behind the gate yet.
         """
         if self._gate is None:
             raise asgi.unavailable("this server is not ready")
-        state = scope.setdefault("state", {})
-        if asgi.ACCESS in state:
-            return
         access = self._gate.admit(scope)
+        state = scope.setdefault("state", {})
         state[asgi.ACCESS] = access
         # Where the write routes look for the author of an edit.
         state["actor"] = access.actor
@@ -82,6 +82,7 @@ class Front:
         try:
             self.admit(scope)
             answer = route(scope, body)
+            scope[_ADMITTED] = True
         except Exception as exc:  # noqa: BLE001 - the top of a request
             answer = _failed(scope, exc)
         if answer is not None and self._metrics is not None:
@@ -91,7 +92,8 @@ class Front:
     async def answer(self, hot: HotRoute, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request in a task of its own."""
         try:
-            self.admit(scope)
+            if _ADMITTED not in scope:
+                self.admit(scope)
             answer = await hot(scope, receive, send)
         except Exception as exc:  # noqa: BLE001 - the top of a request's task
             answer = _failed(scope, exc)

@@ -78,11 +78,6 @@ class PromptConnection(Connection):
         self._hand_over()
         super().shutdown()
 
-    def handle_websocket_upgrade(self) -> None:
-        """Let the connection go to a WebSocket."""
-        self._end_rest()
-        super().handle_websocket_upgrade()
-
     def data_received(self, data: bytes) -> None:
         """Take bytes of requests."""
         self._has_turn = True
@@ -133,15 +128,14 @@ class PromptConnection(Connection):
 
     def _may_be_held(self, prompt: Prompt) -> bool:
         path, _, query = self.url.partition(b"?")
-        target, parser, cycle = prompt.prompt_paths.get(path), self.parser, self.cycle
+        target, parser = prompt.prompt_paths.get(path), self.parser
         if target is None or not self._is_plain or not self._has_turn or b"#" in query:
             return False
         method = _METHODS.get(parser.get_method())
         if (
             method is None
             # Answers come in the order of the requests.
-            or not (cycle is None or cycle.response_complete)  # type: ignore[redundant-expr]
-            or self.pipeline
+            or not self._is_answered()
             or not parser.should_keep_alive()
             or parser.get_http_version() != "1.1"
             # A client that takes no answers must wait for them before it can ask for more.
@@ -182,16 +176,21 @@ class PromptConnection(Connection):
     def _rested(self) -> None:
         """End the connection if nothing was asked since the last answer for as long as it may rest."""
         self._rest = None
-        cycle = self.cycle
-        uvicorns = self.timeout_keep_alive_task is not None or not (cycle is None or cycle.response_complete)  # type: ignore[redundant-expr]
-        if self._incomplete or uvicorns or self.transport.is_closing():
-            # The next answer begins another rest.
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return
+        if self._incomplete or not self._is_answered() or self.timeout_keep_alive_task is not None:
+            # What is under way ends in another rest, or in one of uvicorn's.
             return
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
         if left > 0:
             self._rest = self.loop.call_later(left, self._rested)
         else:
             self.transport.close()
+
+    def _is_answered(self) -> bool:
+        """Whether uvicorn has answered all that it was given."""
+        cycle = self.cycle
+        return cycle is None or (cycle.response_complete and not self.pipeline)  # type: ignore[redundant-expr]
 
     def _end_rest(self) -> None:
         if self._rest is not None:

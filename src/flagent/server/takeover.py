@@ -44,17 +44,24 @@ _log = logging.getLogger("flagent.server")
 
 #: uvicorns whose code was read: from this one on, and before that one.
 _VERSIONS = ((0, 40), (0, 55))
-#: Names that the functions of uvicorn have to use, because what is done here takes the place of what they do there.
+#: Names that the functions of uvicorn have to use, because what is done here and in `prompt` takes the place of what
+#: they do there.
 _USED = (
     # `disconnected` is how a cycle knows that nobody waits for its answer any more.
     (RequestResponseCycle.run_asgi, {"disconnected", "response_complete", "on_response"}),
     (RequestResponseCycle.send, {"disconnected", "response_started", "response_complete", "keep_alive", "on_response"}),
-    (HttpToolsProtocol.__init__, {"parser", "connections", "server_state", "pipeline", "cycle", "flow"}),
+    (HttpToolsProtocol.__init__, {"parser", "connections", "server_state", "pipeline", "cycle", "flow", "root_path"}),
     (FlowControl.__init__, {"write_paused"}),
     (HttpToolsProtocol.connection_made, {"connections"}),
     (HttpToolsProtocol.connection_lost, {"parser", "connections", "_unset_keepalive_if_required"}),
-    (HttpToolsProtocol.on_headers_complete, {"cycle", "pipeline"}),
-    (HttpToolsProtocol.on_response_complete, {"total_requests", "pipeline"}),
+    (HttpToolsProtocol.data_received, {"_unset_keepalive_if_required", "parser", "feed_data"}),
+    (HttpToolsProtocol.on_message_begin, {"url", "headers", "scope", "app_state", "expect_100_continue"}),
+    (HttpToolsProtocol.on_header, {"headers", "append", "lower", "expect_100_continue"}),
+    (HttpToolsProtocol.on_headers_complete, {"cycle", "pipeline", "url", "scope", "parser", "limit_concurrency"}),
+    (HttpToolsProtocol.on_body, {"cycle", "body"}),
+    (HttpToolsProtocol.on_message_complete, {"cycle", "more_body"}),
+    (HttpToolsProtocol.on_response_complete, {"total_requests", "pipeline", "timeout_keep_alive_task"}),
+    (HttpToolsProtocol.shutdown, {"cycle", "response_complete", "keep_alive"}),
     (uvicorn.Server.shutdown, {"connections", "shutdown"}),
 )
 #: Bytes that a client may send into its stream, to which nothing listens, before it is cut.
@@ -81,7 +88,7 @@ class Takeover:
         self._heads = heads
         self._missing = missing()
         if self._missing:
-            _log.warning("streams cost more than they need to: %s", self._missing)
+            _log.warning("streams and evaluations cost more than they need to: %s", self._missing)
 
     @property
     def possible(self) -> bool:
