@@ -48,7 +48,7 @@ class PromptConnection(Connection):
 
     _prompt: Prompt | None = None
     # The body, so far, of a request that is held back; None while there is none.
-    _body: bytes | None = None
+    _body: bytearray | None = None
     # Who sends many requests at once takes turns with all others.
     _has_turn = False
     # Whether nothing among the headers is for uvicorn.
@@ -102,7 +102,7 @@ class PromptConnection(Connection):
         if self._prompt is None or not self._may_be_held(self._prompt):
             super().on_headers_complete()
         else:
-            self._body = b""
+            self._body = bytearray()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a request's body."""
@@ -118,7 +118,7 @@ class PromptConnection(Connection):
         if self._body is None or self._prompt is None:
             super().on_message_complete()
             return
-        answer = self._prompt.prompt(self.scope, self._body)  # type: ignore[arg-type]
+        answer = self._prompt.prompt(self.scope, bytes(self._body))  # type: ignore[arg-type]
         if answer is None:
             self._hand_over()
             super().on_message_complete()
@@ -152,7 +152,7 @@ class PromptConnection(Connection):
         if body is not None:
             super().on_headers_complete()
         if body:
-            super().on_body(body)
+            super().on_body(bytes(body))
 
     def _write(self, heads: Heads, answer: Answer) -> None:
         if self._lingering is not None:
