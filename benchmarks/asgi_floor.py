@@ -1,4 +1,4 @@
-"""The least that an answer costs under uvicorn: one ASGI function that decodes the request, and evaluates nothing.
+"""The least that an answer by ASGI costs under uvicorn: one function that decodes the request, and evaluates nothing.
 
 python asgi_floor.py PORT TAG
 """

@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 from live import LiveServer
+from waiting import until
 
 from flagent.errors import ConfigurationError
 from flagent.server.clocks import now_ms
@@ -103,6 +104,18 @@ def test_an_expired_key_opens_nothing(guarded: tuple[LiveServer, str]) -> None:
     answer = server.http.get("/flags", headers=bearer(expired))
 
     assert (answer.status_code, answer.json()) == (401, {"message": "this key is unknown, expired or revoked"})
+
+
+def test_a_key_that_was_used_opens_nothing_from_its_end_on(guarded: tuple[LiveServer, str]) -> None:
+    server, _ = guarded
+    end = now_ms() + 600
+    key = make_key(server, KeyKind.ADMIN, expires_at=end)
+
+    def status() -> int:
+        return server.http.get("/flags", headers=bearer(key)).status_code
+
+    until(lambda: status() and now_ms() >= end)
+    assert status() == 401
 
 
 @pytest.mark.covers("F62")

@@ -346,7 +346,7 @@ class TestMissing:
                 with Subscriber(server.port) as stream:
                     stream.next("connected")
 
-        assert caplog.text.count("streams cost more than they need to") == 1
+        assert caplog.text.count("streams and evaluations cost more than they need to") == 1
 
 
 def test_a_taken_stream_costs_no_task_and_little_memory(start_server: Start) -> None:

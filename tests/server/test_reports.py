@@ -52,7 +52,7 @@ def test_a_counter_never_goes_back_however_often_its_worker_is_replaced(counts: 
     shown = []
     for count in counts:
         metrics = Metrics(carried)
-        metrics.evaluations.inc(count)
+        metrics.evaluated(count)
         told = reports.decode(reports.encode(metrics.report()))
         shown.append(told["flagent_evaluations"].samples[0].value)
         carried = reports.lasting(told)

@@ -23,6 +23,7 @@ from flagent.server.broadcast import Broadcaster
 from flagent.server.downloads import Downloads
 from flagent.server.editor import Editor
 from flagent.server.gate import ANYONE
+from flagent.server.heads import Heads
 from flagent.server.hub import Hub
 from flagent.server.opening import Opening
 from flagent.server.routes import export, streams
@@ -87,7 +88,7 @@ class Node:
         self.broadcaster = Broadcaster(hub, settings, clock=self._loop.time)
         self.editor = Editor(storage, hub)
         opening = Opening(hub, storage, self.broadcaster, settings, _COUNTER)
-        stream = streams.StreamRoute(opening, streams.EventStreams(self.broadcaster, Takeover(), settings))
+        stream = streams.StreamRoute(opening, streams.EventStreams(self.broadcaster, Takeover(Heads()), settings))
         self._routes: dict[str, Any] = dict.fromkeys(streams.PATHS, stream)
         self._routes[export.PATH] = export.ExportRoute(hub, Bodies(hub), Downloads(settings))
         self._own(_follow(storage, hub))

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from starlette.applications import Starlette
@@ -17,13 +17,14 @@ from starlette.datastructures import State
 from starlette.types import Message, Receive, Scope, Send
 
 from . import asgi, leaving, questions, spending
-from .asgi import Answer, HotRoute, Refusal
+from .asgi import HotRoute, PromptRoute
 from .bodies import Bodies
 from .broadcast import Broadcaster
 from .cors import cross_origin
 from .downloads import Downloads
 from .editor import Editor
 from .evaluating import Evaluations
+from .front import Front
 from .gate import Gate
 from .hub import Hub
 from .metrics import Metrics
@@ -47,8 +48,6 @@ _log = logging.getLogger("flagent.server")
 
 #: Seconds before something that failed is started again.
 _PAUSE = 1.0
-#: Where answers last as long as a stream.
-_LONG = frozenset((*streams.PATHS, *entity_streams.PATHS))
 
 
 class App:
@@ -57,15 +56,15 @@ class App:
     Attributes:
         settings: how it runs.
         services: what its routes work with, from `start` to `stop`; None otherwise.
+        front: answers hot routes.
     """
 
     def __init__(self, settings: Settings, siblings: Siblings) -> None:
         self.settings = settings
         self.services: Services | None = None
+        self.front = Front()
         self._siblings = siblings
         self._resources = AsyncExitStack()
-        self._hot: dict[str, HotRoute] = {}
-        self._takeover: Takeover | None = None
         self._entry = cross_origin(self._answer, settings)
         self._framework = Starlette(routes=ROUTES, exception_handlers=exception_handlers, lifespan=self._lifespan)
 
@@ -77,21 +76,21 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         # Only what pages of other origins ask has to pass what would cost as much as the rest of a hot answer.
-        hot = self._hot.get(scope["path"]) if scope["type"] == "http" else None
+        hot = self.front.route(scope["path"]) if scope["type"] == "http" else None
         if hot is None or asgi.header(scope, b"origin"):
             await self._entry(scope, receive, send)
         else:
-            await self._answer_hot(hot, scope, receive, send)
+            await self.front.answer(hot, scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            hot = self._hot.get(scope["path"])
+            hot = self.front.route(scope["path"])
             if hot is not None:
-                await self._answer_hot(hot, scope, receive, send)
+                await self.front.answer(hot, scope, receive, send)
                 return
             send = self._counting(scope, send)
             try:
-                self._admit(scope)
+                self.front.admit(scope)
             except asgi.Refusal as refusal:
                 await refusal.answer.send(send)
                 return
@@ -100,38 +99,17 @@ class App:
             return
         await self._framework(scope, receive, send)
 
-    async def _answer_hot(self, hot: HotRoute, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request in front of the framework."""
-        scope.setdefault("state", {})
-        try:
-            self._admit(scope)
-            answer = await hot(scope, receive, send)
-        except asgi.Refusal as refusal:
-            answer = refusal.answer
-        except Exception:  # noqa: BLE001 - the top of a request's task
-            _log.exception("%s %s failed", scope["method"], scope["path"])
-            answer = Refusal(500, "internal server error").answer
-        if isinstance(answer, Answer):
-            if self._takeover is None or not self._takeover.answered(scope, answer):
-                # Refused by the server when an answer has begun; then it cuts the connection.
-                with suppress(RuntimeError):
-                    await answer.send(send)
-            answer = answer.status
-        # Streams are counted when they are opened.
-        if self.services is not None and answer is not None and scope["path"] not in _LONG:
-            self.services.metrics.counted(scope["path"], answer)
-
     async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the handshake of a WebSocket."""
-        scope.setdefault("state", {})
         try:
-            self._admit(scope)
-            if scope["path"] not in sockets.PATHS:
+            self.front.admit(scope)
+            socket = self.front.route(scope["path"]) if scope["path"] in sockets.PATHS else None
+            if socket is None:
                 raise asgi.Refusal(404, f"there is no WebSocket at {scope['path'][:200]!r}")
         except asgi.Refusal as refusal:
             await refusal.deny(send)
             return
-        await self._hot[scope["path"]](scope, receive, send)
+        await socket(scope, receive, send)
 
     def _counting(self, scope: Scope, send: Send) -> Send:
         """Return `send` with the status counted; every further message goes straight through."""
@@ -149,15 +127,6 @@ class App:
             await send(message)
 
         return counted
-
-    def _admit(self, scope: Scope) -> None:
-        if self.services is None:
-            raise asgi.unavailable("this server is not ready")
-        access = self.services.gate.admit(scope)
-        state = scope["state"]
-        state[asgi.ACCESS] = access
-        # Where the write routes look for the author of an edit.
-        state["actor"] = access.actor
 
     async def start(self) -> None:
         """Open the storage, load the state, and begin to follow the log.
@@ -186,8 +155,9 @@ class App:
             siblings = self._siblings
             metrics = observed(hub, broadcaster, siblings.carried)
             opening = Opening(hub, storage, broadcaster, settings, metrics.accepts)
-            self._takeover = Takeover()
-            self._hot = _hot_routes(hub, opening, gate, settings, metrics, self._takeover)
+            takeover = Takeover(self.front.heads)
+            routes, prompt_routes = _hot_routes(hub, opening, gate, settings, metrics, takeover)
+            self.front.open(routes, prompt_routes if takeover.possible else {}, gate, metrics)
             editor = Editor(storage, hub)
             services = Services(settings, storage, hub, editor, broadcaster, gate, metrics, siblings)
             self.services = self.state.services = services
@@ -203,7 +173,8 @@ class App:
 
     async def stop(self) -> None:
         """Let go of everything that `start` took."""
-        self.services, self._hot = None, {}
+        self.services = None
+        self.front.close()
         await self._resources.aclose()
 
     @asynccontextmanager
@@ -229,9 +200,9 @@ def create_app(settings: Settings, siblings: Siblings | None = None) -> App:
 
 def _hot_routes(
     hub: Hub, opening: Opening, gate: Gate, settings: Settings, metrics: Metrics, takeover: Takeover
-) -> dict[str, HotRoute]:
+) -> tuple[dict[str, HotRoute], dict[str, PromptRoute]]:
     bodies, downloads = Bodies(hub), Downloads(settings)
-    watching, evaluations = Watching(hub, opening), Evaluations(hub, settings, metrics.evaluations)
+    watching, evaluations = Watching(hub, opening), Evaluations(hub, settings, metrics.evaluated)
     event_streams = streams.EventStreams(opening.broadcaster, takeover, settings)
     stream = streams.StreamRoute(opening, event_streams)
     entity_stream = entity_streams.EntityStreamRoute(opening, watching, event_streams, settings)
@@ -240,13 +211,20 @@ def _hot_routes(
     metrics.gauge("streams_refused", "Streams refused because they came too early.", lambda: opening.admission.refused)
     metrics.gauge("downloads", "Snapshots on their way.", lambda: len(downloads), Across.SUM)
     metrics.gauge("downloads_refused", "Snapshots refused because too many were.", lambda: downloads.refused)
-    return {
+    snapshot = export.ExportRoute(hub, bodies, downloads)
+    one, batch = evaluation.EvaluationRoute(evaluations, settings), evaluation.BatchRoute(evaluations, settings)
+    routes: dict[str, HotRoute] = {
         **dict.fromkeys(streams.PATHS, stream),
         **dict.fromkeys(entity_streams.PATHS, entity_stream),
         **dict.fromkeys(sockets.PATHS, socket),
-        export.PATH: export.ExportRoute(hub, bodies, downloads),
-        evaluation.PATH: evaluation.EvaluationRoute(evaluations, settings),
-        evaluation.BATCH_PATH: evaluation.BatchRoute(evaluations, settings),
+        export.PATH: snapshot,
+        evaluation.PATH: one,
+        evaluation.BATCH_PATH: batch,
+    }
+    return routes, {
+        export.PATH: snapshot.at_once,
+        evaluation.PATH: one.at_once,
+        evaluation.BATCH_PATH: batch.at_once,
     }
 
 

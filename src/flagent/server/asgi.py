@@ -51,6 +51,9 @@ class Answer(Struct, frozen=True):
 #: What answers a request in front of the framework. It returns the answer, or the status of what it has sent itself,
 #: or None for a stream, which is not over.
 HotRoute = Callable[[Scope, Receive, Send], Awaitable[Answer | int | None]]
+#: What answers a request whose body is complete in one go, or returns None, without a trace, if others would wait too
+#: long for that.
+PromptRoute = Callable[[Scope, bytes], Answer | None]
 
 
 class Refusal(Exception):
@@ -111,9 +114,18 @@ async def read_body(receive: Receive, limit: int) -> bytes:
         body = b"".join(chunks)
     if message["type"] == "http.disconnect":
         raise Refusal(400, "the body is incomplete")
+    check_size(body, limit)
+    return body
+
+
+def check_size(body: bytes, limit: int) -> None:
+    """Refuse a body that has more than `limit` bytes.
+
+    Raises:
+        Refusal: 413.
+    """
     if len(body) > limit:
         raise Refusal(413, f"the body is larger than {limit} bytes")
-    return body
 
 
 def decoded(place: str, document: bytes, decoder: msgspec.json.Decoder[T]) -> T:
@@ -149,8 +161,15 @@ def first(members: Iterable[tuple[str, str]], name: str) -> str | None:
 
 def header(scope: Scope, name: bytes) -> str:
     """Return a header of the request, several joined by commas; empty when there is none."""
-    found = b""
-    for key, value in scope["headers"]:
-        if key == name:
-            found = found + b", " + value if found else value
-    return found.decode("latin-1")
+    return joined(scope).get(name, b"").decode("latin-1")
+
+
+def joined(scope: Scope) -> dict[bytes, bytes]:
+    """Return the headers of the request by name, several of one name joined by commas."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    found = dict(headers)
+    if len(found) < len(headers):
+        found.clear()
+        for key, value in headers:
+            found[key] = found[key] + b", " + value if key in found else value
+    return found

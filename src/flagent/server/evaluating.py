@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
-from prometheus_client import Counter
 
 from ..core.changes import Snapshot
 from ..core.edits import time_text
+from ..core.evaluation import Ruleset
 from ..core.model import wire_name
 from .asgi import Refusal
 from .clocks import now_ms
@@ -21,9 +21,11 @@ from .filters import tag_values
 from .gate import Access
 from .hub import Hub
 from .keys import KeyKind
-from .results import ALL, EvalContext, Result, evaluate, explained
+from .results import ALL, Asked, EvalContext, Name, Result, asked, evaluate, explained
 from .settings import Settings
 from .visible import Rules, shown
+
+T = TypeVar("T")
 
 #: Evaluations of a batch before others on the event loop have a turn: about two milliseconds.
 _SLICE = 500
@@ -49,11 +51,17 @@ class BatchBody(Struct, frozen=True, rename=wire_name):
 
 
 class Evaluations:
-    """Evaluates on the newest rules that the caller may see."""
+    """Evaluates on the newest rules that the caller may see.
 
-    def __init__(self, hub: Hub, settings: Settings, evaluations: Counter) -> None:
+    Args:
+        hub: has the rules.
+        settings: `max_batch_entities` and `max_batch_flags` count here.
+        evaluated: called with how many evaluations were made.
+    """
+
+    def __init__(self, hub: Hub, settings: Settings, evaluated: Callable[[int], None]) -> None:
         self._rules = Rules(hub)
-        self._evaluations = evaluations
+        self._evaluated = evaluated
         self._settings = settings
         self._tagged = Tagged()
         self._second = 0
@@ -68,27 +76,39 @@ class Evaluations:
             explains: whether to tell each step, to those who may see rules.
         """
         ruleset = self._rules.for_access(access)
-        result = evaluate(ruleset, context, entity_id(context.entity_id), self._timestamp())
-        self._evaluations.inc()
+        flag = asked(ruleset, context)
+        result = evaluate(ruleset, flag, context, entity_id(context.entity_id), self._timestamp())
+        self._evaluated(1)
         if explains and access.kind is not KeyKind.CLIENT:
             return explained(ruleset, result)
         return shown(result, access)
 
-    async def many(self, body: BatchBody, access: Access) -> list[Result]:
-        """Return the results of several flags for several entities, entity by entity.
+    def few(self, body: BatchBody, access: Access) -> list[Result] | None:
+        """Return the results of several flags for several entities, entity by entity; None if they are many.
 
         Raises:
             Refusal: 400, it names too little or too much.
         """
+        batch = self._batch(body, access)
+        return self._counted(list(batch.results(list(batch.flags())))) if batch.size <= _SLICE else None
+
+    async def many(self, body: BatchBody, access: Access) -> list[Result]:
+        """Return the results of several flags for several entities, entity by entity, however many.
+
+        Raises:
+            Refusal: 400, it names too little or too much.
+        """
+        batch = self._batch(body, access)
+        return self._counted(await _in_turns(batch.results(await _in_turns(batch.flags()))))
+
+    def _batch(self, body: BatchBody, access: Access) -> _Batch:
         self._check(body)
         # One state for all of them, however long it takes.
-        ruleset, timestamp = self._rules.for_access(access), self._timestamp()
-        results: list[Result] = []
-        for context, who in self._contexts(ruleset.snapshot, body):
-            results.append(shown(evaluate(ruleset, context, who, timestamp), access))
-            if len(results) % _SLICE == 0:
-                await asyncio.sleep(0)
-        self._evaluations.inc(len(results))
+        ruleset = self._rules.for_access(access)
+        return _Batch(ruleset, access, body, self._names(ruleset.snapshot, body), self._timestamp())
+
+    def _counted(self, results: list[Result]) -> list[Result]:
+        self._evaluated(len(results))
         return results
 
     def _timestamp(self) -> str:
@@ -112,21 +132,53 @@ class Evaluations:
                 most = self._settings.max_batch_flags
                 raise Refusal(400, f"{name}: {len(values)} are too many, at most {most} are allowed")
 
-    def _contexts(self, snapshot: Snapshot, body: BatchBody) -> Iterator[tuple[EvalContext, str]]:
-        """Yield what to evaluate: for each entity the flags by tag, then those by id, then those by key."""
+    def _names(self, snapshot: Snapshot, body: BatchBody) -> list[Name]:
+        """Return what to evaluate for each entity: the flags by tag, then those by id, then those by key."""
         tags, operator = body.flag_tags or [], body.flag_tags_operator
         tagged = self._tagged.flag_ids(snapshot, tags, operator == ALL) if tags else ()
-        for entity in body.entities or ():
+        return [
+            *(Name(flag_id, None, tags, operator) for flag_id in tagged),
+            *(Name(flag_id) for flag_id in body.flag_ids or ()),
+            *(Name(None, flag_key) for flag_key in body.flag_keys or ()),
+        ]
+
+
+class _Batch(NamedTuple):
+    """What is evaluated for whom, on one state."""
+
+    ruleset: Ruleset
+    access: Access
+    body: BatchBody
+    names: list[Name]
+    timestamp: str
+
+    @property
+    def size(self) -> int:
+        """How many results there are."""
+        return len(self.names) * len(self.body.entities or ())
+
+    def flags(self) -> Iterator[Asked]:
+        """Yield the flags that are evaluated for each entity."""
+        return (asked(self.ruleset, name) for name in self.names)
+
+    def results(self, flags: list[Asked]) -> Iterator[Result]:
+        """Yield the results, entity by entity."""
+        for entity in self.body.entities or ():
+            context = EvalContext(None, entity.entity_type, entity.entity_context, self.body.enable_debug)
             who = entity_id(entity.entity_id)
-            base = EvalContext(
-                entity_type=entity.entity_type, entity_context=entity.entity_context, enable_debug=body.enable_debug
-            )
-            for flag_id in tagged:
-                yield replace(base, flag_id=flag_id, flag_tags=tags, flag_tags_operator=operator), who
-            for flag_id in body.flag_ids or ():
-                yield replace(base, flag_id=flag_id), who
-            for flag_key in body.flag_keys or ():
-                yield replace(base, flag_key=flag_key), who
+            for flag in flags:
+                yield shown(evaluate(self.ruleset, flag, context, who, self.timestamp), self.access)
+
+
+async def _in_turns(values: Iterator[T]) -> list[T]:
+    """Return the values, which are made when they are asked for, while others on the event loop have turns."""
+    found: list[T] = []
+    while True:
+        part = list(islice(values, _SLICE))
+        found += part
+        if len(part) < _SLICE:
+            return found
+        await asyncio.sleep(0)
 
 
 class Tagged:

@@ -120,6 +120,9 @@ class Gate:
         Raises:
             Refusal: 401 without a key that is in force, 403 when it may not do this, 429 too often.
         """
+        if not self._settings.rate_limit and not self._ring.guarded:
+            # There is no rule that keeps an admin out.
+            return ANYONE
         rule = rule_for(scope.get("method", "GET"), scope["path"])
         if rule.kinds is None:
             return ANYONE
@@ -153,14 +156,15 @@ class Gate:
         Raises:
             Refusal: 429, too often.
         """
+        if not self._settings.rate_limit:
+            return
         client = scope.get("client")
         caller: Caller = access.key_id if access.key_id is not None else (client[0] if client else None)
         wait = self._rate.wait(caller, time.monotonic())
         if wait:
             seconds = math.ceil(wait)
             raise Refusal(429, f"too many requests, try again in {seconds} s", (b"retry-after", b"%d" % seconds))
-        if self._settings.rate_limit:
-            self.passed(caller)
+        self.passed(caller)
 
     def spend(self, spent: Iterable[tuple[Caller, int]]) -> None:
         """Count requests that other workers of this server have let pass."""

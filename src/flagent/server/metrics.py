@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -29,11 +31,12 @@ class Metrics:
         self._carried = carried or {}
         self._across: dict[str, Across] = {}
         self._registry = registry = CollectorRegistry()
-        self._answers: dict[tuple[str, int], Counter] = {}
-        self.requests = Counter(
+        self._answers: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self._evaluations = 0
+        self._requests = Counter(
             "flagent_requests", "Answers by part of the API and status.", ["group", "status"], registry=registry
         )
-        self.evaluations = Counter("flagent_evaluations", "Flags evaluated by the server.", registry=registry)
+        self._evaluated = Counter("flagent_evaluations", "Flags evaluated by the server.", registry=registry)
         self.accepts = Counter(
             "flagent_streams_opened", "Streams opened, by how their cursor was answered.", ["resume"], registry=registry
         )
@@ -65,15 +68,16 @@ class Metrics:
 
     def counted(self, path: str, status: int) -> None:
         """Count an answer."""
-        place = (group_of(path), status)
-        counter = self._answers.get(place)
-        if counter is None:
-            # Looking a counter up by its labels costs more than counting.
-            counter = self._answers[place] = self.requests.labels(place[0], str(status))
-        counter.inc()
+        # The library's own counting costs more than an evaluation; its counters get these when someone asks.
+        self._answers[group_of(path), status] += 1
+
+    def evaluated(self, count: int) -> None:
+        """Count evaluations."""
+        self._evaluations += count
 
     def report(self) -> Report:
         """Return all numbers of this worker, and of those in whose place it is."""
+        self._settle()
         own = {
             family.name: Family(
                 family.type,
@@ -84,6 +88,13 @@ class Metrics:
             for family in self._registry.collect()
         }
         return merged(own, (self._carried,))
+
+    def _settle(self) -> None:
+        answers, self._answers = self._answers, defaultdict(int)
+        for (group, status), count in answers.items():
+            self._requests.labels(group, str(status)).inc(count)
+        count, self._evaluations = self._evaluations, 0
+        self._evaluated.inc(count)
 
     def text(self) -> bytes:
         """Return all numbers of this worker as Prometheus reads them."""
@@ -111,6 +122,8 @@ class _Collected(CollectorRegistry):
             yield metric
 
 
+# The few addresses that nearly all requests go to.
+@lru_cache(maxsize=512)
 def group_of(path: str) -> str:
     """Return the part of the API that a path belongs to: few words, whatever is asked for."""
     first = path.removeprefix("/api/v1").lstrip("/").partition("/")[0]

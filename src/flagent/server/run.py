@@ -24,7 +24,8 @@ import uvicorn
 from . import collector
 from .app import App, create_app
 from .listening import BACKLOG, bind, listen, url_of
-from .protocols import Connection, SocketConnection
+from .prompt import PromptConnection
+from .protocols import SocketConnection
 from .settings import Settings
 from .siblings import Siblings
 
@@ -127,7 +128,7 @@ class Server(uvicorn.Server):
         self._ending = asyncio.Event()
         config = uvicorn.Config(
             self.app,
-            http=Connection,
+            http=PromptConnection,
             ws=SocketConnection,
             ws_max_size=settings.max_body_bytes,
             # A dictionary for each connection would cost more memory than all else about it.

@@ -14,9 +14,6 @@ a uvicorn that is not among the `_VERSIONS` this was read against, streams are p
 `tests/server/test_outlets.py` holds both to the same behaviour. When a new uvicorn comes out, read its
 `httptools_impl.py` for the names below, run that test, and raise the bound.
 
-Whole answers of hot routes are written in uvicorn's place, too, in one piece: a second write and the checks of headers
-that are our own would cost more than an evaluation. The connection stays uvicorn's.
-
 A server that ends (`run`) calls `shutdown` on each of `ServerState.connections`, as uvicorn does. A taken one puts
 itself there in place of the one it came from, so it is waited for, counted and cut like all others.
 """
@@ -25,8 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from http import HTTPStatus
+from collections.abc import Callable
 from importlib.metadata import version
 
 import uvicorn
@@ -37,10 +33,10 @@ from uvicorn.server import ServerState
 
 from ..wire.encodings import Messages
 from . import asgi, eager
-from .asgi import Answer
 from .broadcast import Broadcaster
 from .connection import transport_of
 from .eager import Remainder
+from .heads import CLOSE, Heads
 from .protocols import Connection
 from .stream import PIECE, Stream
 
@@ -48,25 +44,28 @@ _log = logging.getLogger("flagent.server")
 
 #: uvicorns whose code was read: from this one on, and before that one.
 _VERSIONS = ((0, 40), (0, 55))
-#: Names that the functions of uvicorn have to use, because what is done here takes the place of what they do there.
+#: Names that the functions of uvicorn have to use, because what is done here and in `prompt` takes the place of what
+#: they do there.
 _USED = (
     # `disconnected` is how a cycle knows that nobody waits for its answer any more.
     (RequestResponseCycle.run_asgi, {"disconnected", "response_complete", "on_response"}),
     (RequestResponseCycle.send, {"disconnected", "response_started", "response_complete", "keep_alive", "on_response"}),
-    (HttpToolsProtocol.__init__, {"parser", "connections", "server_state", "pipeline", "cycle", "flow"}),
+    (HttpToolsProtocol.__init__, {"parser", "connections", "server_state", "pipeline", "cycle", "flow", "root_path"}),
     (FlowControl.__init__, {"write_paused"}),
     (HttpToolsProtocol.connection_made, {"connections"}),
     (HttpToolsProtocol.connection_lost, {"parser", "connections", "_unset_keepalive_if_required"}),
-    (HttpToolsProtocol.on_headers_complete, {"cycle", "pipeline"}),
-    (HttpToolsProtocol.on_response_complete, {"total_requests", "pipeline"}),
+    (HttpToolsProtocol.data_received, {"_unset_keepalive_if_required", "parser", "feed_data"}),
+    (HttpToolsProtocol.on_message_begin, {"url", "headers", "scope", "app_state", "expect_100_continue"}),
+    (HttpToolsProtocol.on_header, {"headers", "append", "lower", "expect_100_continue"}),
+    (HttpToolsProtocol.on_headers_complete, {"cycle", "pipeline", "url", "scope", "parser", "limit_concurrency"}),
+    (HttpToolsProtocol.on_body, {"cycle", "body"}),
+    (HttpToolsProtocol.on_message_complete, {"cycle", "more_body"}),
+    (HttpToolsProtocol.on_response_complete, {"total_requests", "pipeline", "timeout_keep_alive_task"}),
+    (HttpToolsProtocol.shutdown, {"cycle", "response_complete", "keep_alive"}),
     (uvicorn.Server.shutdown, {"connections", "shutdown"}),
 )
 #: Bytes that a client may send into its stream, to which nothing listens, before it is cut.
 _MOST_HEARD = 64 << 10
-
-
-_CLOSE = (b"connection", b"close")
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
 def missing() -> str:
@@ -83,17 +82,18 @@ def missing() -> str:
 
 
 class Takeover:
-    """Takes connections from uvicorn: for good when a stream begins, and for the moment of writing a whole answer."""
+    """Takes connections from uvicorn when streams begin on them."""
 
-    def __init__(self) -> None:
-        # What the server adds to each answer, because of the date another text every second.
-        self._common = b""
-        self._common_of: list[tuple[bytes, bytes]] | None = None
-        # Heads of streams with the same headers are the same for as long as that.
-        self._stream_heads: dict[tuple[tuple[bytes, bytes], ...], bytes] = {}
+    def __init__(self, heads: Heads) -> None:
+        self._heads = heads
         self._missing = missing()
         if self._missing:
-            _log.warning("streams cost more than they need to: %s", self._missing)
+            _log.warning("streams and evaluations cost more than they need to: %s", self._missing)
+
+    @property
+    def possible(self) -> bool:
+        """Whether this uvicorn is one of which connections can be taken."""
+        return not self._missing
 
     def stream(self, scope: Scope, headers: tuple[tuple[bytes, bytes], ...]) -> Taken | None:
         """Return the connection of a request whose answer has not begun; None where the answer has to go by ASGI."""
@@ -105,34 +105,12 @@ class Takeover:
         cycle.disconnected = cycle.response_complete = True
         state.total_requests += 1
         connection.leave()
-        head = self._stream_head(state, headers)
+        head = self._heads.of(state, 200, (*headers, CLOSE))
         taken = Taken(transport, state, head, paused=connection.flow.write_paused)
         # Parser and protocol refer to each other, which only the collector would find out.
         connection.parser = None  # type: ignore[assignment]
         transport.set_protocol(taken)
         return taken
-
-    def answered(self, scope: Scope, answer: Answer) -> bool:
-        """Write a whole answer at once, where uvicorn would check its headers and write it in two parts.
-
-        Returns:
-            Whether it is written; it has to go by ASGI otherwise.
-        """
-        connection = self._connection(scope)
-        if connection is None:
-            return False
-        cycle, body = connection.cycle, answer.body
-        if cycle.response_started or connection.flow.write_paused or len(body) > PIECE or scope["method"] == "HEAD":
-            return False
-        length = () if answer.status == asgi.NOT_MODIFIED else ((b"content-length", b"%d" % len(body)),)
-        closing = () if cycle.keep_alive else (_CLOSE,)
-        head = self._head(connection.server_state, answer.status, (*answer.headers, *length, *closing))
-        connection.transport.write(head + body)
-        cycle.response_started = cycle.response_complete = True
-        if not cycle.keep_alive:
-            connection.transport.close()
-        cycle.on_response()
-        return True
 
     def _connection(self, scope: Scope) -> Connection | None:
         transport = transport_of(scope)
@@ -144,21 +122,6 @@ class Takeover:
             return None
         # Whoever sends a second request before the first is answered is waiting for that answer.
         return connection if connection.cycle.scope is scope and not connection.pipeline else None
-
-    def _stream_head(self, state: ServerState, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-        head = self._stream_heads.get(headers)
-        if head is None or state.default_headers is not self._common_of:
-            head = self._head(state, 200, (*headers, _CLOSE))
-            self._stream_heads[headers] = head
-        return head
-
-    def _head(self, state: ServerState, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """Return status line and headers."""
-        if state.default_headers is not self._common_of:
-            self._common_of = state.default_headers
-            self._common = _fields(state.default_headers)
-            self._stream_heads.clear()
-        return b"".join((_STATUS_LINES[status], self._common, _fields(headers), b"\r\n"))
 
 
 class Taken(asyncio.Protocol):
@@ -273,7 +236,3 @@ class Taken(asyncio.Protocol):
         if stream is not None and broadcaster is not None:
             # By TCP_USER_TIMEOUT, which is the time after which we would do it.
             broadcaster.closed(stream, stalled=isinstance(exc, TimeoutError))
-
-
-def _fields(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return b"".join([b"%b: %b\r\n" % header for header in headers])

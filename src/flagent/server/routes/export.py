@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -25,6 +26,49 @@ _CATCH_UP = 1.0
 _ROUNDS = 3
 #: A cursor of nobody's log.
 _UNKNOWN = Cursor("", 0)
+#: Requests of those who have the newest snapshot whose answer is kept, and the bytes of what is worth it.
+_MOST_WORDS = 256
+_MOST_BYTES = 1024
+
+
+class Words(NamedTuple):
+    """All of a request that its answer depends on, in the words of the client.
+
+    Attributes:
+        query_string: which flags, and how much of them.
+        accept: which media types.
+        accept_encoding: which codings.
+        held: tags of what the client has.
+        of_page: whether a page of another origin asks.
+    """
+
+    query_string: bytes
+    accept: bytes
+    accept_encoding: bytes
+    held: bytes
+    of_page: bool
+
+    @classmethod
+    def of(cls, scope: Scope) -> Words:
+        """Return those of a request."""
+        told = asgi.joined(scope).get
+        return cls(
+            scope["query_string"],
+            told(b"accept", b""),
+            told(b"accept-encoding", b""),
+            told(b"if-none-match", b""),
+            bool(told(b"origin")),
+        )
+
+    @property
+    def wanted(self) -> tuple[bytes, bytes, bytes]:
+        """What says which form the body shall have."""
+        return self[:3]
+
+    @property
+    def are_short(self) -> bool:
+        """Whether they are worth to be kept."""
+        return sum(map(len, self[:4])) <= _MOST_BYTES
 
 
 class ExportRoute:
@@ -34,29 +78,41 @@ class ExportRoute:
         self._hub = hub
         self._bodies = bodies
         self._downloads = downloads
+        # What was said to those who have this snapshot, by the words in which they asked.
+        self._held: Snapshot | None = None
+        self._unchanged: dict[Words, Answer] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Answer | int:
         """Answer a request."""
-        try:
-            asgi.check_method(scope, "GET", "HEAD")
-            form = _form(scope["query_string"], asgi.header(scope, b"accept"), asgi.header(scope, b"accept-encoding"))
-            if form.after is None and (unchanged := self._unchanged(scope, form)) is not None:
-                return unchanged
-            with self._downloads:
-                return await self._answer(scope, receive, send, form)
-        except Refusal as refusal:
-            return refusal.answer
+        unchanged = self.at_once(scope, b"")
+        if unchanged is not None:
+            return unchanged
+        words = Words.of(scope)
+        with self._downloads:
+            return await self._answer(scope, receive, send, _form(*words.wanted), words)
 
-    def _unchanged(self, scope: Scope, form: Form) -> Answer | None:
-        held = asgi.header(scope, b"if-none-match")
-        if not held:
-            return None
-        tag = entity_tag(self._hub.snapshot, form)
-        if not matches(held, tag):
-            return None
-        return Answer(b"", ((b"etag", tag.encode()), *_common(scope)), asgi.NOT_MODIFIED)
+    def at_once(self, scope: Scope, body: bytes) -> Answer | None:  # noqa: ARG002 - as prompt routes are called
+        """Answer whoever has the newest snapshot; None for anybody else.
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, form: Form) -> int:
+        Raises:
+            Refusal: the request is wrong.
+        """
+        asgi.check_method(scope, "GET", "HEAD")
+        words = Words.of(scope)
+        if not words.held:
+            return None
+        if self._hub.snapshot is not self._held:
+            self._held, self._unchanged = self._hub.snapshot, {}
+        answer = self._unchanged.get(words)
+        if answer is None:
+            answer = _unchanged(self._hub.snapshot, words)
+            if answer is not None and words.are_short:
+                if len(self._unchanged) >= _MOST_WORDS:
+                    self._unchanged.clear()
+                self._unchanged[words] = answer
+        return answer
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, form: Form, words: Words) -> int:
         if form.after is not None and self._hub.is_ahead(form.after):
             try:
                 await self._hub.reached(form.after.revision, _CATCH_UP)
@@ -69,7 +125,7 @@ class ExportRoute:
             # never pause, what holds is that every event before the request is in it.
             if snapshot is self._hub.snapshot:
                 break
-        headers = [(b"content-type", form.media.value.encode()), *_common(scope)]
+        headers = [(b"content-type", form.media.value.encode()), *_common(words)]
         if form.coding is not Coding.IDENTITY:
             headers.append((b"content-encoding", form.coding.value.encode()))
         if form.after is None:
@@ -79,22 +135,32 @@ class ExportRoute:
         return await self._downloads.send(scope, receive, send, body, *headers)
 
 
-def _common(scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
+def _unchanged(snapshot: Snapshot, words: Words) -> Answer | None:
+    form = _form(*words.wanted)
+    if form.after is not None:
+        return None
+    tag = entity_tag(snapshot, form)
+    if not matches(words.held.decode("latin-1"), tag):
+        return None
+    return Answer(b"", ((b"etag", tag.encode()), *_common(words)), asgi.NOT_MODIFIED)
+
+
+def _common(words: Words) -> tuple[tuple[bytes, bytes], ...]:
     # What a page of another origin is answered passes the framework's CORS, which adds this name by itself.
-    vary = b"Accept, Accept-Encoding" if asgi.header(scope, b"origin") else b"Accept, Accept-Encoding, Origin"
+    vary = b"Accept, Accept-Encoding" if words.of_page else b"Accept, Accept-Encoding, Origin"
     return (b"cache-control", b"no-cache"), (b"vary", vary)
 
 
 # The many clients of one program ask in the same words.
 @lru_cache(maxsize=256)
-def _form(query_string: bytes, accept: str, accept_encoding: str) -> Form:
+def _form(query_string: bytes, accept: bytes, accept_encoding: bytes) -> Form:
     query = asgi.members(query_string)
     after = asgi.first(query, "after")
     return Form(
         # A net change is for those who keep the full view.
         view=_view(asgi.first(query, "view")) if after is None else View.FULL,
-        media=media_of(accept),
-        coding=coding_of(accept_encoding),
+        media=media_of(accept.decode("latin-1")),
+        coding=coding_of(accept_encoding.decode("latin-1")),
         wanted=Filter.of(query, any_kind=True),
         after=None if after is None else Cursor.parse(after) or _UNKNOWN,
     )

@@ -1,0 +1,198 @@
+"""Requests that are answered in the very call that brings their last byte.
+
+For each request uvicorn makes a cycle, an event and a task, which together cost more than an evaluation; an evaluation
+waits for nothing and needs none of them. So a connection holds back from uvicorn what may be answered at once, until it
+is complete, has it answered, and writes the answer in one piece. Everything unusual goes uvicorn's way, as if it had
+come only now: what is more work than one turn on the event loop, what wants the connection to end, to be upgraded or
+to be told to go on, what comes before the answer to something else, and what pages of other origins ask.
+
+`takeover.missing` looks for the parts of uvicorn that this leans on; without them nothing is held back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from starlette.types import Scope
+
+from .asgi import NOT_MODIFIED, Answer
+from .heads import Heads
+from .protocols import Connection
+
+#: Bytes of a body that are held back; more than that uvicorn takes at the pace of whoever reads it.
+_MOST_HELD = 64 << 10
+#: The methods of what may be answered at once.
+_METHODS = {b"GET": "GET", b"POST": "POST"}
+#: Headers of requests that are not answered at once.
+_UNUSUAL = frozenset((b"expect", b"origin", b"upgrade"))
+
+
+class Prompt(Protocol):
+    """What answers at once.
+
+    Attributes:
+        heads: makes the heads of its answers.
+        prompt_paths: the paths that this is possible for, by how they are spelled in a request.
+    """
+
+    heads: Heads
+    prompt_paths: dict[bytes, str]
+
+    def prompt(self, scope: Scope, body: bytes) -> Answer | None:
+        """Answer a request; None, without a trace, if that takes longer or has to wait."""
+
+
+class PromptConnection(Connection):
+    """A connection whose requests are answered at once where that can be."""
+
+    _prompt: Prompt | None = None
+    # The body, so far, of a request that is held back; None while there is none.
+    _body: bytearray | None = None
+    # Who sends many requests at once takes turns with all others.
+    _has_turn = False
+    # Whether nothing among the headers is for uvicorn.
+    _is_plain = True
+    # One timer for all answers, instead of a new one with each.
+    _rest: asyncio.TimerHandle | None = None
+    _answered_at = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to serve a client."""
+        super().connection_made(transport)
+        if not self.root_path and self.limit_concurrency is None:
+            self._prompt = getattr(self.app, "front", None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End with the connection."""
+        self._end_rest()
+        super().connection_lost(exc)
+
+    def leave(self) -> None:
+        """Let the connection go to another protocol."""
+        self._end_rest()
+        super().leave()
+
+    def shutdown(self) -> None:
+        """End when the request that is under way is answered."""
+        self._hand_over()
+        super().shutdown()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of requests."""
+        self._has_turn = True
+        super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._is_plain = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        name = name.lower()
+        if name in _UNUSUAL:
+            self._is_plain = False
+            super().on_header(name, value)
+        else:
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Hold the request back, or begin to answer it."""
+        if self._prompt is None or not self._may_be_held(self._prompt):
+            super().on_headers_complete()
+        else:
+            self._body = bytearray()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a request's body."""
+        if self._body is None:
+            super().on_body(body)
+            return
+        self._body += body
+        if len(self._body) > _MOST_HELD:
+            self._hand_over()
+
+    def on_message_complete(self) -> None:
+        """Answer the request that is held back."""
+        if self._body is None or self._prompt is None:
+            super().on_message_complete()
+            return
+        answer = self._prompt.prompt(self.scope, bytes(self._body))  # type: ignore[arg-type]
+        if answer is None:
+            self._hand_over()
+            super().on_message_complete()
+            return
+        self._body, self._has_turn, self._incomplete = None, False, False
+        self._write(self._prompt.heads, answer)
+
+    def _may_be_held(self, prompt: Prompt) -> bool:
+        path, _, query = self.url.partition(b"?")
+        target, parser = prompt.prompt_paths.get(path), self.parser
+        if target is None or not self._is_plain or not self._has_turn or b"#" in query:
+            return False
+        method = _METHODS.get(parser.get_method())
+        if (
+            method is None
+            # Answers come in the order of the requests.
+            or not self._is_answered()
+            or not parser.should_keep_alive()
+            or parser.get_http_version() != "1.1"
+            # A client that takes no answers must wait for them before it can ask for more.
+            or self.transport.get_write_buffer_size()
+        ):
+            return False
+        scope = self.scope
+        scope["method"], scope["path"], scope["raw_path"], scope["query_string"] = method, target, path, query
+        return True
+
+    def _hand_over(self) -> None:
+        """Give uvicorn what is held back, if anything is."""
+        body, self._body = self._body, None
+        if body is not None:
+            super().on_headers_complete()
+        if body:
+            super().on_body(bytes(body))
+
+    def _write(self, heads: Heads, answer: Answer) -> None:
+        if self._lingering is not None:
+            # All that it was about has gone, or this request would not have been held back.
+            self._lingering.cancel()
+            self._lingering = None
+        transport, state = self.transport, self.server_state
+        if answer.status == NOT_MODIFIED:
+            transport.write(heads.of(state, answer.status, answer.headers))
+        else:
+            head = heads.of(state, answer.status, answer.headers, end=b"")
+            transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(answer.body), answer.body))
+        # What uvicorn does when an answer is complete.
+        state.total_requests += 1
+        if transport.get_write_buffer_size():
+            self._linger()
+        self._answered_at = self.loop.time()
+        if self._rest is None:
+            self._rest = self.loop.call_later(self.timeout_keep_alive, self._rested)
+
+    def _rested(self) -> None:
+        """End the connection if nothing was asked since the last answer for as long as it may rest."""
+        self._rest = None
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return
+        if self._incomplete or not self._is_answered() or self.timeout_keep_alive_task is not None:
+            # What is under way ends in another rest, or in one of uvicorn's.
+            return
+        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._rest = self.loop.call_later(left, self._rested)
+        else:
+            self.transport.close()
+
+    def _is_answered(self) -> bool:
+        """Whether uvicorn has answered all that it was given."""
+        cycle = self.cycle
+        return cycle is None or (cycle.response_complete and not self.pipeline)  # type: ignore[redundant-expr]
+
+    def _end_rest(self) -> None:
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
