@@ -174,22 +174,29 @@ class Storage:
 
         There is no timeout: the tail of the log has nothing else to do.
         """
-        own = asyncio.ensure_future(self.wake.wait())
-        try:
-            while not own.done():
-                if self._look is None:
-                    # Goes on in its thread when an own commit comes first, and is taken up again next time.
-                    self._look = asyncio.ensure_future(self._run(self._watching, self._watch.changed))
-                await asyncio.wait((own, self._look), return_when=asyncio.FIRST_COMPLETED)
-                if self._look.done():
-                    look, self._look = self._look, None
-                    if look.exception() is not None or look.result():
-                        # Also a look that failed may have missed something.
-                        self._written.told()
-                        look.result()
-                        return
-        finally:
-            own.cancel()
+        look = self._begin_look() if self._look is None else self._look
+        if not look.done():
+            # Nothing in between: this is on the way of every change.
+            await self.wake.wait()
+        if self._look is not None and self._look.done():
+            look, self._look = self._look, None
+            look.result()
+
+    def _begin_look(self) -> asyncio.Future[bool]:
+        # Goes on in its thread when an own commit comes first.
+        self._look = asyncio.ensure_future(self._run(self._watching, self._watch.changed))
+        self._look.add_done_callback(self._looked)
+        return self._look
+
+    def _looked(self, look: asyncio.Future[bool]) -> None:
+        if look.cancelled():
+            return
+        if look.exception() is None and not look.result():
+            self._begin_look()
+            return
+        # Also a look that failed may have missed something.
+        self._written.told()
+        self.wake.set()
 
     async def deleted_flags(self) -> list[Flag]:
         """Return all flags that can be restored, as they were."""
