@@ -32,6 +32,7 @@ from typing import Any
 
 import httpx2
 from api import Failed, check, fill, server
+from output import surroundings
 from rivals import request
 
 from flagent import AsyncOfflineManager, OfflineConfig
@@ -187,10 +188,11 @@ def spread(delays: list[float]) -> dict[str, float]:
 
 def run(changes: int, flags: int, rounds: int) -> dict[str, Any]:
     """Measure everything and return the results."""
+    around = surroundings()
     with tempfile.TemporaryDirectory() as folder:
         delays = measure_changes(f"sqlite:///{Path(folder) / 'changes.db'}", changes)
         start = measure_start(f"sqlite:///{Path(folder) / 'flags.db'}", flags, rounds)
-    results: dict[str, Any] = {"changes": changes, "missed": 0}
+    results: dict[str, Any] = {"surroundings": around, "changes": changes, "missed": 0}
     results |= {name: spread(values) for name, values in delays.items()}
     results |= {"flags": flags} | {name: round(seconds, 3) for name, seconds in start.items()}
     reached = {

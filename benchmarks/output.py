@@ -36,13 +36,14 @@ def show(results: dict[str, Any]) -> None:
 
 def told(measure: Callable[[], dict[str, Any]], *, as_json: bool) -> int:
     """Print what is measured, a line for each number or all as JSON; return the exit code: 1 for a wrong answer."""
+    around = surroundings()
     try:
         found = measure()
     except Failed as exc:
         print(exc, file=sys.stderr)
         return 1
     if as_json:
-        show(found)
+        show({"surroundings": around, **found})
     else:
         for name, value in found.items():
             print(f"{name:>22}  {value}")

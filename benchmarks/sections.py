@@ -136,6 +136,26 @@ def latency(found: dict[str, Any]) -> str:
     return "\n\n".join([markdown(("Milliseconds from", "p50", "p90", "p99", "max"), rows), loaded])
 
 
+def workers(found: dict[str, Any]) -> str:
+    """Return the tables of one and two workers."""
+    woken = [
+        [name, *(number(found["waking"]["sqlite"][mark][point]) for point in ("p50", "p99", "max"))]
+        for name, mark in (("the same worker", "commit_to_own_ms"), ("the other worker", "commit_to_other_ms"))
+    ]
+    rows = []
+    for count, each in found["workers"].items():
+        requests, events = each["evaluation"], each["fan_out"]
+        costs = requests["per_second"], requests["cpu_us"], requests["share_of_busiest"], events["cpu_us"]
+        rows.append([count, *map(number, (*costs, events["p50_ms"], events["p99_ms"], each["memory_mb"]))])
+    header = ("Workers", "requests/s", "CPU of one, µs", "share of the busiest", "CPU of an event, µs", "p50, ms")
+    return "\n\n".join(
+        [
+            markdown((*header, "p99, ms", "MB"), rows),
+            markdown(("Milliseconds to a stream of", "p50", "p99", "max"), woken),
+        ]
+    )
+
+
 def plain(found: dict[str, Any]) -> str:
     """Return every number of a benchmark under its own name."""
     return markdown(("Number", "Value"), [[f"`{name}`", number(value)] for name, value in flat(found)])
@@ -177,6 +197,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "evaluation": evaluation,
     "fanout": fanout,
     "http_routes": http_routes,
+    "workers": workers,
     "latency": latency,
     "sdk": plain,
     "snapshot": plain,

@@ -35,6 +35,7 @@ import httptools
 import msgspec
 import uvloop
 from api import Failed, fill
+from output import surroundings
 from processes import HOST, LIMIT, Editor, ServerProcess, allow_files, cpu_of, workers_of
 from stream_clients import StreamClient, connected, examine, spread, until
 from waking import measure_waking
@@ -182,6 +183,7 @@ def _summary(rounds: dict[str, list[Any]]) -> dict[str, Any]:
 
 def measure(clients: int, *, quick: bool, postgres: str | None) -> dict[str, Any]:
     """Measure everything and return the results."""
+    around = surroundings()
     with tempfile.TemporaryDirectory() as name:
         changes = 300 if quick else 2000
         waking = {"sqlite": measure_waking(f"sqlite:///{Path(name) / 'waking.db'}", changes)}
@@ -193,7 +195,8 @@ def measure(clients: int, *, quick: bool, postgres: str | None) -> dict[str, Any
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             workers = runner.run(measure_rounds(database, clients, quick=quick))
     met = all(each["commit_to_other_ms"]["p50"] < _WAKE_GOAL_MS for each in waking.values())
-    return {"cores": os.cpu_count(), "waking": waking, "workers": workers, "goals": {"woken_within_2_ms": met}}
+    goals = {"woken_within_2_ms": met}
+    return {"surroundings": around, "cores": os.cpu_count(), "waking": waking, "workers": workers, "goals": goals}
 
 
 def show(results: dict[str, Any]) -> None:
