@@ -93,6 +93,7 @@ GOALS = (
         lambda results: round(max(results["evaluation"]["allocations"].values()), 1),
     ),
     Goal("`import flagent`", 60, lambda results: results["sdk"]["import_ms"], "ms"),
+    Goal("`from flagent import OfflineManager`", 60, lambda results: results["sdk"]["import_managers_ms"], "ms"),
     Goal(
         "fan-out: CPU, times the floor, the most of all sizes", 1.25, lambda r: max(_fanout(r, "times_floor").values())
     ),

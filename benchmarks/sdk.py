@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/sdk.py [--json] [--quick]
 
-    import      `import flagent` and the managers, each in a fresh process (the goal: under 60 ms for `import flagent`)
+    import      `import flagent`, which loads the rest when it is asked for, and a manager, each in a fresh process
+                (the goal: under 60 ms)
     constructor making a manager (under 1 ms)
     block       the longest that an AsyncOfflineManager holds the event loop of a program, of several runs in fresh
                 processes, while its server is absent, silent, silent with TLS, or stopped (never over 20 ms); beside
@@ -41,6 +42,7 @@ from flagent import OfflineConfig, OfflineManager
 _FLAGS = 1000
 _GOALS: dict[str, float] = {
     "import_ms": 60.0,
+    "import_managers_ms": 60.0,
     "constructor_ms": 1.0,
     "block_absent_ms": 20.0,
     "block_silent_ms": 20.0,
@@ -57,15 +59,20 @@ _CONTEXT = {"country": "DE", "age": 30}
 
 
 def imports(rounds: int) -> dict[str, float]:
-    """Return the milliseconds of imports, the median of fresh processes, beside an empty one."""
+    """Return the milliseconds of imports, the median of fresh processes, where Python may keep what it compiled."""
     programs = {"import_ms": "import flagent", "import_managers_ms": "from flagent import OfflineManager"}
     found: dict[str, list[float]] = {name: [] for name in programs}
-    for _ in range(rounds):
-        for name, program in programs.items():
-            timed = f"import time; t = time.perf_counter(); {program}; print(time.perf_counter() - t)"
-            output = subprocess.run([sys.executable, "-c", timed], capture_output=True, text=True, check=True).stdout
-            found[name].append(float(output) * 1000)
-    return {name: round(statistics.median(times), 2) for name, times in found.items()}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with tempfile.TemporaryDirectory() as cache:
+        environment["PYTHONPYCACHEPREFIX"] = cache
+        # The first one compiles, as an installation does.
+        for _ in range(1 + rounds):
+            for name, program in programs.items():
+                timed = f"import time; t = time.perf_counter(); {program}; print(time.perf_counter() - t)"
+                command = [sys.executable, "-c", timed]
+                output = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+                found[name].append(float(output) * 1000)
+    return {name: round(statistics.median(times[1:]), 2) for name, times in found.items()}
 
 
 def constructor() -> float:
