@@ -96,9 +96,7 @@ def _asked(source: str, match: Match, *constants: Match) -> Asked:
 
 def _careful(match: Match) -> Match:
     """Return what looks for a pattern in a text that may have lone surrogates, as the interpreter does it for RE2."""
-    return _only_texts(
-        lambda whole: match(whole if whole.isascii() else whole.encode("utf-8", "replace").decode())
-    )
+    return _only_texts(lambda whole: match(whole if whole.isascii() else whole.encode("utf-8", "replace").decode()))
 
 
 def _only_texts(match: Match) -> Match:
