@@ -67,7 +67,7 @@ def test_whatever_was_asked_before_a_flag_says_what_the_interpreter_says(
     decide, interpreter = decider(flag), Interpreter(flag)
 
     # Each value twice in a row, and again after all the others.
-    for value in [each for value in values for each in (value, value)] + values:
+    for value in [again for each in values for again in (each, each)] + values:
         assert decide("u", {"p": value}).reason is interpreter.evaluate("u", {"p": value}).reason
 
 

@@ -10,7 +10,8 @@ given to `re` when it is in a small language that both read alike, and in which 
   because each position of the text would be a beginning of its own, and only few characters to look at from there.
 
 So the longest text takes a few steps for each of its characters, and there is no length from which on nothing is looked
-for, as there is for RE2's (`constraints`). Whatever else there is, is RE2's. `re` never sees what somebody wrote, but only what is put together here.
+for, as there is for RE2's (`constraints`). Whatever else there is, is RE2's. `re` never sees what somebody wrote, but
+only what is put together here.
 """
 
 from __future__ import annotations
