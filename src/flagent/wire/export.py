@@ -109,7 +109,7 @@ class SnapshotReader:
 
 
 class _Found(NamedTuple):
-    """The flags of a document, also by the hash of their text; those that are new, and those of the last that are gone."""
+    """The flags of a document, also by the hash of their text; those that are new, and those that are gone."""
 
     flags: list[Flag]
     known: dict[int, Flag]
