@@ -5,7 +5,7 @@ was found and the last one in which it was not. A text never changes; one that i
 look. Flags with the same pattern share what it keeps.
 
 Each of the two references is true by itself, whatever becomes of the other one, so that threads need no lock. A pair of
-text and answer would do as well, but making one takes a tenth of what looking for the pattern does.
+text and answer would do as well, but making one takes a fifth of what looking for the pattern does.
 """
 
 from __future__ import annotations
