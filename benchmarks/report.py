@@ -16,7 +16,7 @@ from pathlib import Path
 import sections
 from building import CACHE, HERE
 from goals import Results, outcomes
-from peers.cases import KINDS
+from peers.cases import ROWS
 from plots import bars
 from sections import markdown, number
 
@@ -59,7 +59,7 @@ def plots(results: Results) -> dict[str, str]:
     if "evaluation" in results:
         by_name = results["evaluation"]["evaluation"]
         groups = {
-            f"flag {kind}": {name: each.get(kind, {}).get("min_us") for name, each in by_name.items()} for kind in KINDS
+            f"flag {kind}": {name: each.get(kind, {}).get("min_us") for name, each in by_name.items()} for kind in ROWS
         }
         found["evaluation.svg"] = bars("One evaluation, microseconds of CPU time", groups, _OURS)
     if "fanout" in results:

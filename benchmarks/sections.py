@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from peers.cases import KINDS
+from peers.cases import ROWS
 
 _OURS = "flagent"
 
@@ -14,15 +14,15 @@ def evaluation(found: dict[str, Any]) -> str:
     """Return the tables of the evaluation in process."""
     by_name = found["evaluation"]
     least = [
-        [name, *(number(each[kind]["min_us"]) if kind in each else "–" for kind in KINDS)]
+        [name, *(number(each[kind]["min_us"]) if kind in each else "–" for kind in ROWS)]
         for name, each in by_name.items()
     ]
     median = [
-        [name, *(number(each[kind]["median_us"]) if kind in each else "–" for kind in KINDS)]
+        [name, *(number(each[kind]["median_us"]) if kind in each else "–" for kind in ROWS)]
         for name, each in by_name.items()
     ]
     ratio = [
-        [name, *(number(each[kind]["times_ours"]) if kind in each else "–" for kind in KINDS)]
+        [name, *(number(each[kind]["times_ours"]) if kind in each else "–" for kind in ROWS)]
         for name, each in by_name.items()
         if name != _OURS
     ]
@@ -35,11 +35,11 @@ def evaluation(found: dict[str, Any]) -> str:
         [
             "![One evaluation](performance/evaluation.svg)",
             f"Microseconds, the least of all rounds ({found['rounds']}):",
-            markdown(("", *KINDS), least),
+            markdown(("", *ROWS), least),
             "The median of the rounds:",
-            markdown(("", *KINDS), median),
+            markdown(("", *ROWS), median),
             "Times ours (least to least):",
-            markdown(("", *KINDS), ratio),
+            markdown(("", *ROWS), ratio),
             "All of 1,000 flags in one call, where there is one:",
             markdown(("", "µs", "times ours"), everything),
             f"Requests for memory in one evaluation of ours: {memory}.",

@@ -4,6 +4,9 @@
     b  on for 50 %                              e  a text is one of 1,000
     c  two conditions, then half A, half B      f  a text matches a regular expression
 
+f is asked twice: for people who all have the same properties, as with the other flags, and for people of whom each has
+a text of his own, which is another one than that of the call before.
+
 Only the standard library: this runs in the environments of all SDKs.
 """
 
@@ -16,7 +19,11 @@ from typing import Any, Literal, Protocol
 
 Operator = Literal["is", "at least", "one of", "matches"]
 
-KINDS = "abcdef"
+KINDS = tuple("abcdef")
+#: Flag f, for people of whom each has a text of his own.
+OWN_TEXTS = "f, another text each time"
+#: What is measured.
+ROWS = (*KINDS, OWN_TEXTS)
 #: What an SDK says for `c` to who is in no rule, where it has to be told.
 NEITHER = "neither"
 
@@ -64,11 +71,24 @@ class Person:
 
 @dataclass(frozen=True)
 class Call:
-    """One evaluation as source: an expression on `person`, which is one of `people`, and on the names."""
+    """One evaluation as source: an expression on the names, and on what one of `people` is assigned to.
+
+    Attributes:
+        target: a name, or several for a tuple.
+    """
 
     expression: str
     names: dict[str, Any]
     people: list[Any]
+    target: str = "person"
+
+
+def call_with_properties(expression: str, names: dict[str, Any], people: list[Person]) -> Call:
+    """Return the evaluation by an SDK that is given `person`, which is an id, and `properties`."""
+    shared = people[0].properties
+    if all(each.properties is shared for each in people):
+        return Call(expression, {**names, "properties": shared}, [each.id for each in people])
+    return Call(expression, names, [(each.id, each.properties) for each in people], "person, properties")
 
 
 class Sdk(Protocol):
@@ -131,14 +151,22 @@ def _another(kind: str, number: int) -> Case:
     return replace(_SIX[kind], key=f"flag_{kind}_{number}", rules=rules)
 
 
-def people(count: int) -> list[Person]:
+def people(count: int, row: str = "") -> list[Person]:
     """Return people whom all rules fit."""
+    if row == OWN_TEXTS:
+        return [
+            Person(each.id, _MATCHING | {"email": f"jane.{at:04}+@acme.org"}) for at, each in enumerate(people(count))
+        ]
     return [Person(f"user-{number:05}-4f2a", _MATCHING) for number in range(count)]
 
 
-def outsiders(kind: str, count: int) -> list[Person]:
+def outsiders(row: str, count: int) -> list[Person]:
     """Return people whom the flag's rules do not fit; none if it has no rules."""
-    different = _OUTSIDE.get(kind)
+    if row == OWN_TEXTS:
+        return [
+            Person(each.id, _MATCHING | {"email": f"jane.{at:04}+@acme.net"}) for at, each in enumerate(people(count))
+        ]
+    different = _OUTSIDE.get(row)
     if different is None:
         return []
     return [Person(each.id, {**each.properties, **different}) for each in people(count)]

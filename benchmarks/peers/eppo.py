@@ -9,7 +9,7 @@ from typing import Any
 import eppo_client
 from eppo_client import AssignmentLogger, ClientConfig, Configuration
 
-from .cases import NEITHER, Call, Case, Condition, Person
+from .cases import NEITHER, Call, Case, Condition, Person, call_with_properties
 
 #: Nothing listens there.
 _NOWHERE = "http://127.0.0.1:9"
@@ -37,9 +37,8 @@ class Adapter:
 
     def call(self, case: Case, people: list[Person]) -> Call | None:
         method = self._client.get_string_assignment if case.split else self._client.get_boolean_assignment
-        names = {"method": method, "key": case.key, "properties": people[0].properties}
-        names["default"] = NEITHER if case.split else False
-        return Call("method(key, person, properties, default)", names, [person.id for person in people])
+        names = {"method": method, "key": case.key, "default": NEITHER if case.split else False}
+        return call_with_properties("method(key, person, properties, default)", names, people)
 
     def everything(self, person: Person) -> Call | None:
         del person

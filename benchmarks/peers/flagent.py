@@ -7,7 +7,7 @@ from typing import Any
 
 from flagent import OfflineManager
 
-from .cases import Call, Case, Condition, Person
+from .cases import Call, Case, Condition, Person, call_with_properties
 
 _OPERATORS = {"is": "EQ", "at least": "GTE", "one of": "IN", "matches": "EREG"}
 
@@ -21,8 +21,7 @@ class Adapter:
 
     def call(self, case: Case, people: list[Person]) -> Call | None:
         method = self._manager.get_variant if case.split else self._manager.is_enabled
-        names = {"method": method, "key": case.key, "context": people[0].properties}
-        return Call("method(key, person, context)", names, [person.id for person in people])
+        return call_with_properties("method(key, person, properties)", {"method": method, "key": case.key}, people)
 
     def everything(self, person: Person) -> Call | None:
         names = {"method": self._manager.evaluate_all, "context": person.properties}

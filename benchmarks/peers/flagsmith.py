@@ -10,7 +10,7 @@ from typing import Any
 
 from flagsmith import Flagsmith
 
-from .cases import Call, Case, Condition, Person
+from .cases import Call, Case, Condition, Person, call_with_properties
 
 _OPERATORS = {"is": "EQUAL", "at least": "GREATER_THAN_INCLUSIVE", "one of": "IN", "matches": "REGEX"}
 _NUMBERS_OF_A_FLAG = 100
@@ -36,9 +36,9 @@ class Adapter:
 
     def call(self, case: Case, people: list[Person]) -> Call | None:
         client = self._clients.setdefault(case.key, _client([case]))
-        names = {"method": client.get_identity_flags, "key": case.key, "traits": people[0].properties}
+        names = {"method": client.get_identity_flags, "key": case.key}
         member = "get_feature_value" if case.split else "is_feature_enabled"
-        return Call(f"method(person, traits).{member}(key)", names, [person.id for person in people])
+        return call_with_properties(f"method(person, properties).{member}(key)", names, people)
 
     def everything(self, person: Person) -> Call | None:
         names = {"method": _client(self._cases).get_identity_flags, "traits": person.properties}

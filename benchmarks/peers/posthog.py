@@ -7,7 +7,7 @@ from typing import Any
 
 from posthog import Posthog
 
-from .cases import Call, Case, Condition, Person
+from .cases import Call, Case, Condition, Person, call_with_properties
 
 #: Nothing listens there.
 _NOWHERE = "http://127.0.0.1:9"
@@ -25,12 +25,12 @@ class Adapter:
         self._client.feature_flags = [_flag(number, case) for number, case in enumerate(cases, 1)]
 
     def call(self, case: Case, people: list[Person]) -> Call | None:
-        names = {"method": self._client.get_feature_flag, "key": case.key, "properties": people[0].properties}
+        names = {"method": self._client.get_feature_flag, "key": case.key}
         expression = (
             "method(key, person, person_properties=properties, only_evaluate_locally=True, "
             "send_feature_flag_events=False)"
         )
-        return Call(expression, names, [person.id for person in people])
+        return call_with_properties(expression, names, people)
 
     def everything(self, person: Person) -> Call | None:
         names = {"method": self._client.get_all_flags, "properties": person.properties}

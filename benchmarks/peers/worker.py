@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from .cases import Call, Sdk, many, outsiders, people, six, wrong_answers
+from .cases import OWN_TEXTS, Call, Sdk, many, outsiders, people, six, wrong_answers
 
 _PEOPLE = 1000
 #: With so many a share of a half is right within 3 %, unless something is wrong.
@@ -71,23 +71,29 @@ def wrong(sdk: Sdk) -> Iterator[str]:
         others = outsiders(case.kind, _PEOPLE)
         outside = sdk.call(case, others) if others else None
         yield from wrong_answers(case, answers(inside), [] if outside is None else answers(outside))
+        if case.kind == OWN_TEXTS[0]:
+            # By turns, so that an answer for the one before would be wrong.
+            both = zip(people(_PEOPLE, OWN_TEXTS), outsiders(OWN_TEXTS, _PEOPLE), strict=True)
+            own = sdk.call(case, [each for pair in both for each in pair])
+            found = [] if own is None else answers(own)
+            yield from wrong_answers(case, found[::2], found[1::2])
 
 
 def answers(call: Call) -> list[Any]:
     """Return the answer for each of the people."""
     space = {**call.names, "people": call.people}
-    found: list[Any] = eval(f"[{call.expression} for person in people]", space)
+    found: list[Any] = eval(f"[{call.expression} for {call.target} in people]", space)
     return found
 
 
 class Slice:
-    """Evaluations of one flag (or of all, for the kind `*`), of which one round takes some twenty milliseconds."""
+    """Evaluations of one flag (or of all, for the row `*`), of which one round takes some twenty milliseconds."""
 
-    def __init__(self, sdk: Sdk, kind: str) -> None:
-        if kind == "*":
+    def __init__(self, sdk: Sdk, row: str) -> None:
+        if row == "*":
             call = sdk.everything(people(1)[0])
         else:
-            call = sdk.call(next(case for case in six() if case.kind == kind), people(_PEOPLE))
+            call = sdk.call(next(case for case in six() if case.kind == row[0]), people(_PEOPLE, row))
         self._call = call
         self._repeat = 1
         if call is not None:
@@ -128,7 +134,7 @@ def _loop(call: Call) -> Callable[[int], int]:
         f"def run({arguments}):\n"
         "    began = clock()\n"
         "    for _ in range(repeat):\n"
-        "        for person in people:\n"
+        f"        for {call.target} in people:\n"
         f"            {call.expression}\n"
         "    return clock() - began\n"
     )

@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 from building import HERE, Missing, requirements
 from evaluation import OURS, PEERS, Worker
-from peers.cases import KINDS, NEITHER, Case, many, six, wrong_answers
+from peers.cases import (
+    KINDS,
+    NEITHER,
+    OWN_TEXTS,
+    Case,
+    call_with_properties,
+    many,
+    outsiders,
+    people,
+    six,
+    wrong_answers,
+)
 
 ON, ROLLOUT, SPLIT = six()[:3]
 
@@ -34,6 +45,15 @@ def test_a_turn_takes_time_and_memory(ours: Worker) -> None:
 
     assert ns > 0
     assert allocations is None or allocations >= 0
+
+
+def test_people_with_texts_of_their_own_are_asked_about_with_these() -> None:
+    pair = [people(2, OWN_TEXTS)[0], outsiders(OWN_TEXTS, 2)[1]]
+    call = call_with_properties("seen(person, properties)", {"seen": lambda person, its: (person, its["email"])}, pair)
+
+    found = eval(f"[{call.expression} for {call.target} in people]", {**call.names, "people": call.people})
+
+    assert found == [("user-00000-4f2a", "jane.0000+@acme.org"), ("user-00001-4f2a", "jane.0001+@acme.net")]
 
 
 def test_a_usual_application_has_flags_of_all_kinds_and_as_many_as_asked_for() -> None:

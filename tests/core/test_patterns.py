@@ -81,6 +81,12 @@ _patterns = st.builds(
 _texts = st.text("abAB1@.\n_- c\\$^]/é٣ſK", max_size=7) | st.text(max_size=5).filter(lambda text: text.isascii())
 
 
+def asking(pattern: str, operator: str = "EREG") -> Flag:
+    """Return a flag that is on where the pattern matches, or does not."""
+    segment = Segment(1, constraints=(Constraint("p", operator, pattern),), distributions=(Distribution(1, 100),))
+    return Flag(1, "f", enabled=True, segments=(segment,), variants=(Variant(1, "on"),))
+
+
 @settings(max_examples=1000, deadline=None)
 @given(pattern=_patterns, text=_texts)
 @example(pattern="a$", text="a\n")
@@ -186,14 +192,7 @@ _near = st.builds(
 @example(case=(r"\$", "a$"), operator="EREG")
 def test_a_flag_with_a_pattern_of_texts_says_what_the_interpreter_says(case: tuple[str, str], operator: str) -> None:
     pattern, text = case
-    constraint = Constraint("p", operator, pattern)
-    flag = Flag(
-        1,
-        "f",
-        enabled=True,
-        segments=(Segment(1, constraints=(constraint,), distributions=(Distribution(1, 100),)),),
-        variants=(Variant(1, "on"),),
-    )
+    flag = asking(pattern, operator)
     decide, interpreter = decider(flag), Interpreter(flag)
 
     for value in (text, None, 7, [text]):
@@ -226,3 +225,45 @@ def test_what_is_not_one_comparison_of_texts_is_left_to_re(pattern: str) -> None
     found = simple(pattern)
 
     assert found is None or found.literal is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        pytest.param("^[a-z]+@acme$", "a" * 2_000_000 + "@acme", id="anchored"),
+        pytest.param("[0-9]{4}-x", "1" * 2_000_000 + "-x", id="anywhere"),
+        pytest.param("needle", "a" * 2_000_000 + "needle", id="a text"),
+        pytest.param(r"x\?[0-9]$", "a" * 2_000_000 + "x?7", id="with a question mark"),
+        pytest.param("a[ab]{500}c", "ab" * 100_000 + "a" * 501 + "c", id="hostile"),
+        pytest.param("(?i)needle", "a" * 2_000_000 + "needle", id="RE2's"),
+    ],
+)
+@pytest.mark.parametrize("operator", ["EREG", "NEREG"])
+def test_however_long_a_text_is_a_flag_says_what_the_interpreter_says(pattern: str, text: str, operator: str) -> None:
+    flag = asking(pattern, operator)
+
+    decided = decider(flag)("u", {"p": text}).reason
+
+    assert decided is Interpreter(flag).evaluate("u", {"p": text}).reason
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        pytest.param("^[a-z]+@acme$", "a" * 2_000_000 + "@acme", id="anchored"),
+        pytest.param("[0-9]{4}-x", "1" * 2_000_000 + "-x", id="anywhere"),
+        pytest.param("needle", "a" * 2_000_000 + "needle", id="a text"),
+    ],
+)
+def test_a_simple_pattern_is_found_in_a_text_of_any_length(pattern: str, text: str) -> None:
+    search = compile_search(pattern)
+
+    assert search is not None
+    assert search(text)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a[ab]{500}c", "[ab]{32}c", "[ab]{33}", "(aaaaaaaaaaaaaaaab|aaaaaaaaaaaaaaaac)[d]", "(?i)a"]
+)
+def test_what_takes_many_steps_at_each_position_of_a_text_has_a_limit(pattern: str) -> None:
+    assert simple(pattern) is None

@@ -60,6 +60,31 @@ def test_a_flag_that_is_known_is_the_same_object_again() -> None:
     assert after.flags["a"] == Flag(1, "a", enabled=True)
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param([Flag(1, "a"), Flag(2, "b"), Flag(3, "other")], id="renamed"),
+        pytest.param([Flag(1, "a"), Flag(2, "b"), Flag(4, "c")], id="made anew"),
+        pytest.param([Flag(1, "a"), Flag(2, "b")], id="deleted"),
+        pytest.param([Flag(1, "a"), Flag(2, "b"), Flag(3, "c"), Flag(4, "d")], id="one more"),
+    ],
+)
+def test_of_an_export_that_differs_little_nothing_is_left_of_before(flags: list[Flag]) -> None:
+    reader, body = SnapshotReader(), export(flags, revision=2)
+    reader.read(export([Flag(1, "a"), Flag(2, "b"), Flag(3, "c")]))
+
+    assert reader.read(body) == decode_snapshot(body)
+
+
+@pytest.mark.parametrize("double", [Flag(3, "a"), Flag(1, "c")], ids=["key", "id"])
+def test_a_flag_that_has_the_key_or_the_id_of_one_that_is_known_is_refused(double: Flag) -> None:
+    reader = SnapshotReader()
+    reader.read(export([Flag(1, "a"), Flag(2, "b")]))
+
+    with pytest.raises(DecodeError, match="same key or id"):
+        reader.read(msgspec.json.encode({"revision": "e:2", "flags": [Flag(1, "a"), Flag(2, "b"), double]}))
+
+
 def test_a_digest_is_checked_also_when_only_a_part_is_decoded() -> None:
     reader = SnapshotReader()
     flags = [Flag(1, "a"), Flag(2, "b")]

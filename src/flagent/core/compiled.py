@@ -30,7 +30,8 @@ The rules that make it agree:
 * Only plain texts as ids and plain dicts as contexts are dealt with. All else, and whatever raises, is left to the
   interpreter (`slow`), which begins anew.
 * Each property is read once, as a text (None when it is missing, `NO_TEXT` when it has none, such as a list), as a
-  number (NaN when it is none, which compares false), or as it is.
+  number (NaN when it is none, which compares false), or as it is. Patterns come after the other conditions of a
+  segment, and look at what is `remembered` first.
 * CRC-32 goes on from the state after the flag's own part of what is hashed, and n is the bucket less one.
 * A run of segments with one EQ each, on the same property, and one outcome each, is one look-up in a dict.
 """
@@ -138,11 +139,8 @@ class _Writer:
                 at = end
                 continue
             segment = planned[at].segment
-            conditions = " and ".join(f"({self._condition(each)})" for each in segment.constraints)
-            if conditions:
-                self._add(f" if {conditions}:")
-            self._placements(planned[at], " " if not conditions else "  ", hashed=early)
-            if not conditions and planned[at].runs[-1][1].final:
+            self._placements(planned[at], self._conditions(segment), hashed=early)
+            if not segment.constraints and planned[at].runs[-1][1].final:
                 return
             at += 1
         self._add(f" return {self._result(_NOBODY)}")
@@ -172,12 +170,28 @@ class _Writer:
         self._add(f" found = {self._constant(table)}.get({value})")
         self._add(" if found is not None: return found")
 
-    def _condition(self, constraint: Constraint) -> str:
-        reading, source, constants = condition_source(constraint)
-        if not reading:
-            return source
-        names = [self._constant(constant) for constant in constants]
-        return source.format(*names, v=self._read(reading, constraint.property))
+    def _conditions(self, segment: Segment) -> str:
+        """Write the conditions of a segment; return the indentation of what it decides when they hold."""
+        # All that is read comes before what is indented, and patterns, which take the longest, after all the rest.
+        written = [self._condition(each) for each in segment.constraints]
+        indent = " "
+        if quick := " and ".join(f"({source})" for before, source in written if not before):
+            self._add(f"{indent}if {quick}:")
+            indent += " "
+        for before, source in written:
+            if before:
+                self.lines += [indent + line for line in (*before.split("\n"), f"if {source}:")]
+                indent += " "
+        return indent
+
+    def _condition(self, constraint: Constraint) -> tuple[str, str]:
+        """Return the lines that come before a condition, and the condition."""
+        condition = condition_source(constraint)
+        if not condition.reading:
+            return "", condition.source
+        names = [self._constant(constant) for constant in condition.constants]
+        value = self._read(condition.reading, constraint.property)
+        return condition.before.format(*names, v=value), condition.source.format(*names, v=value)
 
     def _read(self, reading: str, name: str) -> str:
         """Return the variable with a property, which is read here if it was not read before."""
@@ -268,10 +282,12 @@ GLOBALS: dict[str, Any] = {
     "dict": dict,
     "float": float,
     "int": int,
+    "len": len,
     "numbered": numbered,
     "str": str,
     "texted": texted,
     "type": type,
     "Exception": Exception,
+    "TypeError": TypeError,
     "__builtins__": {},
 }

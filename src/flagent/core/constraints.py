@@ -7,8 +7,8 @@ The rules, in the order in which they apply:
 * lists and objects have no text: positive operators are false for them and negative ones true,
   but CONTAINS looks for an element of a list that contains the value;
 * LT, LTE, GT and GTE compare numbers, and are false when either side is none;
-* patterns are RE2's and match anywhere; one that can't be compiled matches nothing, and nothing matches where it might
-  take longer than `MAX_STEPS` are worth;
+* patterns are RE2's and match anywhere; one that can't be compiled matches nothing, and where one that is not `simple`
+  might take longer than `MAX_STEPS` are worth, it matches nothing either;
 * an unknown operator is false.
 """
 
@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 from . import subinterpreters
 from .model import Constraint
+from .patterns import simple
 
 subinterpreters.refuse()
 import re2  # noqa: E402 - it must not be reached where it would hang
@@ -36,7 +37,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-
 _BLANKS = "".join(map(chr, range(0x21)))
 #: Length of a text times size of a pattern's program above which nothing is looked for. RE2's time is linear in the
 #: text, but for some patterns (`a[ab]{500}c`) with a factor of that size: this many steps are a tenth of a second, and
-#: texts of 600,000 characters for a pattern of ten.
+#: texts of 600,000 characters for a pattern of ten. Simple patterns (`patterns`) have no such factor, and no limit.
 MAX_STEPS = 10_000_000
 #: From here on an integral float is written with an exponent.
 _EXPONENT_FROM = 1e21
@@ -131,10 +132,10 @@ def compile_search(pattern: str) -> Callable[[str], bool] | None:
     except (re2.error, UnicodeError):
         return None
 
-    longest = MAX_STEPS // max(compiled.programsize, 1)
+    longest = None if simple(pattern) else MAX_STEPS // max(compiled.programsize, 1)
 
     def search(whole: str) -> bool:
-        if len(whole) > longest:
+        if longest is not None and len(whole) > longest:
             return False
         try:
             return compiled.search(whole) is not None

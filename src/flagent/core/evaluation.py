@@ -7,6 +7,8 @@ that follows a change takes over what was compiled, except for what changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from itertools import compress
+from operator import is_not, itemgetter
 from typing import Any
 
 from msgspec.structs import replace
@@ -21,6 +23,8 @@ from .results import EvalResult, Reason, SegmentLog
 
 #: What decides for a flag, beside the flag that it was made for.
 Made = dict[str, tuple[Flag, Decider]]
+
+_flag_of = itemgetter(0)
 
 #: The most deciders that are copied.
 _FEW = 100
@@ -73,9 +77,9 @@ class Deciders(dict[Any, Decider]):
 
     def replaced(self, flags: Mapping[str, Flag]) -> Deciders:
         """Return those of the flags of another snapshot."""
-        for key, (flag, _) in self.made.copy().items():
-            if flags.get(key) is not flag:
-                self.made.pop(key, None)
+        made = self.made.copy()
+        for key in compress(made, map(is_not, map(flags.get, made), map(_flag_of, made.values()))):
+            self.made.pop(key, None)
         return Deciders(flags, absent, self.made)
 
     def _of(self, flag: Flag) -> Decider:
@@ -118,12 +122,10 @@ class Ruleset:
 
     def replaced(self, snapshot: Snapshot) -> Ruleset:
         """Return the ruleset of another snapshot, keeping what is the same in both."""
-        befores = map(self.snapshot.flags.get, snapshot.flags)
-        same = {
-            flag.key: before
-            for before, flag in zip(befores, snapshot.flags.values(), strict=True)
-            if before is not flag and before == flag
-        }
+        befores, flags = self.snapshot.flags.get, snapshot.flags
+        # Most are the very same, and passed over without a step of Python for each.
+        others = list(compress(flags, map(is_not, map(befores, flags), flags.values())))
+        same = {key: before for key in others if (before := befores(key)) is not None and before == flags[key]}
         if same:
             snapshot = replace(snapshot, flags={**snapshot.flags, **same})
         return Ruleset(snapshot, self.deciders.replaced(snapshot.flags))

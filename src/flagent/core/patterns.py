@@ -7,9 +7,11 @@ given to `re` when it is in a small language that both read alike, and in which 
   is the beginning of another one;
 * after `^` also `?`, `*`, `+` and `{n,m}` behind one of the first kinds, when nothing that it takes could be the next
   thing as well. They are written as possessive, so that `re` could not even try. Without `^` there is no repetition,
-  because each position of the text would be a beginning of its own.
+  because each position of the text would be a beginning of its own, and only few characters to look at from there.
 
-Whatever else there is, is RE2's. `re` never sees what somebody wrote, but only what is put together here.
+So the longest text takes a few steps for each of its characters, and there is no length from which on nothing is looked
+for, as there is for RE2's (`constraints`). Whatever else there is, is RE2's. `re` never sees what somebody wrote, but
+only what is put together here.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ _Set = tuple[tuple[int, int], ...]
 _LAST = 0x10FFFF
 #: What RE2 certainly has room for: characters of a pattern, and repetitions in it all together.
 _LONGEST, _MOST_REPEATED = 500, 1000
+#: The most characters to look at from each position of a text: `[ab]{500}c` would take that many steps for each.
+_WIDEST = 32
 _QUESTION_MARK, _SURROGATES = ((0x3F, 0x3F),), ((0xD800, 0xDFFF),)
 _DIGITS, _LETTERS = ((0x30, 0x39),), ((0x41, 0x5A), (0x61, 0x7A))
 _ESCAPES: dict[str, _Set] = {"d": _DIGITS, "w": (*_DIGITS, _LETTERS[0], (0x5F, 0x5F), _LETTERS[1])}
@@ -68,6 +72,11 @@ class _Item(NamedTuple):
     repeats: bool
     texts: tuple[str, ...] = ()
 
+    @property
+    def width(self) -> int:
+        """The most characters of a text to look at, all alternatives together; only without open repetitions."""
+        return max(self.most, sum(map(len, self.texts)))
+
 
 class Simple(NamedTuple):
     """A pattern that is not RE2's.
@@ -95,9 +104,11 @@ def simple(pattern: str) -> Simple | None:
     items = _items(rest) if len(rest) <= _LONGEST else None
     if items is None or sum(item.most for item in items) > _MOST_REPEATED or not _is_definite(items, anchored):
         return None
-    compiled = re.compile("".join(item.source for item in items) + (r"\Z" if closed else ""))
     careful = any(_differs(item) for item in items)
     literal = None if careful else literal_of([item.texts for item in items], anchored=anchored, closed=closed)
+    if literal is None and not anchored and sum(item.width for item in items) > _WIDEST:
+        return None
+    compiled = re.compile("".join(item.source for item in items) + (r"\Z" if closed else ""))
     return Simple(compiled.match if anchored else compiled.search, careful, literal)
 
 

@@ -7,6 +7,7 @@ are loaded again differ in a flag or two.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import filterfalse
 from operator import attrgetter
 from typing import NamedTuple, cast
 
@@ -43,14 +44,19 @@ def decode_snapshot(body: bytes) -> Snapshot:
 
 
 class _Last(NamedTuple):
-    """What was read last: the flags by the hash of their text, their digest, and whether it came from our servers."""
+    """What was read last: the flags by the hash of their text, their digest, and whether it came from our servers.
+
+    The flags by key and the keys by id are those of the snapshot, which are not altered.
+    """
 
     known: dict[int, Flag]
     digest: int
     ours: bool
+    by_key: dict[str, Flag]
+    keys: dict[int, str]
 
 
-_NOTHING = _Last({}, 0, ours=True)
+_NOTHING = _Last({}, 0, ours=True, by_key={}, keys={})
 
 
 class SnapshotReader:
@@ -90,22 +96,29 @@ class SnapshotReader:
         ours = document.revision is not None
         # The same text need not mean the same from both kinds of servers.
         last = self._last if self._last.ours is ours else _NOTHING
-        flags, known, digest = _flags(texts, last, ours=ours, announced=document.digest)
-        by_key = dict(zip(map(_key_of, flags), flags, strict=True))
-        keys = dict(zip(map(_id_of, flags), by_key, strict=False))
-        if not len(by_key) == len(keys) == len(flags):
+        found = _flags(texts, last, ours=ours)
+        digest = _digest(last.digest - sum(map(flag_hash, found.gone)), found.fresh, document.digest)
+        by_key, keys = _named(found, last)
+        if not len(by_key) == len(keys) == len(texts):
             raise DecodeError(f"snapshot {cursor}: two flags have the same key or id")
         if document.digest is not None and document.digest != digest_text(digest):
             announced = f"{document.digest[:16]!r} as announced"
             raise DecodeError(f"snapshot {cursor}: digest is {digest_text(digest)}, not {announced}")
-        self._last = _Last(known, digest, ours)
+        self._last = _Last(found.known, digest, ours, by_key, keys)
         return Snapshot(cursor.epoch, cursor.revision, by_key, keys, digest)
 
 
-def _flags(
-    texts: Sequence[msgspec.Raw], last: _Last, *, ours: bool, announced: str | None
-) -> tuple[list[Flag], dict[int, Flag], int]:
-    """Return the flags, what to know them by the next time, and their digest."""
+class _Found(NamedTuple):
+    """The flags of a document, also by the hash of their text; those that are new, and those that are gone."""
+
+    flags: list[Flag]
+    known: dict[int, Flag]
+    fresh: list[tuple[Flag, msgspec.Raw]]
+    gone: list[Flag]
+
+
+def _flags(texts: Sequence[msgspec.Raw], last: _Last, *, ours: bool) -> _Found:
+    """Return the flags; only those that are new are decoded."""
     names: list[int] = []
     # In parts, between which other threads have a turn.
     for start in range(0, len(texts), _PART):
@@ -118,8 +131,23 @@ def _flags(
         fresh.append((flag, texts[number]))
     flags = cast("list[Flag]", found)
     known = dict(zip(names, flags, strict=True))
-    gone = [flag for name, flag in last.known.items() if name not in known]
-    return flags, known, _digest(last.digest - sum(map(flag_hash, gone)), fresh, announced)
+    gone = [last.known[name] for name in filterfalse(known.__contains__, last.known)]
+    return _Found(flags, known, fresh, gone)
+
+
+def _named(found: _Found, last: _Last) -> tuple[dict[str, Flag], dict[int, str]]:
+    """Return the flags by key and the keys by id; fewer than there are flags if two have the same."""
+    flags, fresh = found.flags, [flag for flag, _ in found.fresh]
+    if len(fresh) > len(flags) // 2:
+        by_key = dict(zip(map(_key_of, flags), flags, strict=True))
+        return by_key, dict(zip(map(_id_of, flags), by_key, strict=False))
+    # Copying a dictionary takes a tenth of making it.
+    by_key, keys = last.by_key.copy(), last.keys.copy()
+    for flag in found.gone:
+        del by_key[flag.key], keys[flag.id]
+    by_key.update((flag.key, flag) for flag in fresh)
+    keys.update((flag.id, flag.key) for flag in fresh)
+    return by_key, keys
 
 
 def _document(body: bytes) -> _Document:
