@@ -76,6 +76,15 @@ def test_of_an_export_that_differs_little_nothing_is_left_of_before(flags: list[
     assert reader.read(body) == decode_snapshot(body)
 
 
+def test_a_flag_that_was_altered_keeps_its_place() -> None:
+    reader = SnapshotReader()
+    reader.read(export([Flag(1, "a"), Flag(2, "b"), Flag(3, "c")]))
+
+    after = reader.read(export([Flag(1, "a", enabled=True), Flag(2, "b"), Flag(3, "c")], revision=2))
+
+    assert list(after.flags) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("double", [Flag(3, "a"), Flag(1, "c")], ids=["key", "id"])
 def test_a_flag_that_has_the_key_or_the_id_of_one_that_is_known_is_refused(double: Flag) -> None:
     reader = SnapshotReader()

@@ -141,10 +141,14 @@ def _named(found: _Found, last: _Last) -> tuple[dict[str, Flag], dict[int, str]]
     if len(fresh) > len(flags) // 2:
         by_key = dict(zip(map(_key_of, flags), flags, strict=True))
         return by_key, dict(zip(map(_id_of, flags), by_key, strict=False))
-    # Copying a dictionary takes a tenth of making it.
+    # Copying a dictionary takes a tenth of making it; a flag that was altered keeps its place in it.
     by_key, keys = last.by_key.copy(), last.keys.copy()
+    altered, there = {flag.key for flag in fresh}, {flag.id for flag in fresh}
     for flag in found.gone:
-        del by_key[flag.key], keys[flag.id]
+        if flag.key not in altered:
+            del by_key[flag.key]
+        if flag.id not in there:
+            del keys[flag.id]
     by_key.update((flag.key, flag) for flag in fresh)
     keys.update((flag.id, flag.key) for flag in fresh)
     return by_key, keys
