@@ -14,8 +14,8 @@ from os import write
 
 #: Connections that are written to between two looks at the clock.
 _AT_ONCE = 25
-#: Seconds that these may take, which is a hundred times what they need.
-_HINDERED = 0.05
+#: Seconds that these may take, which is a few hundred times what they need, and less than if each was held up.
+_HINDERED = 0.1
 #: Seconds for which nothing is written here afterwards.
 _PAUSE = 5.0
 
@@ -23,9 +23,9 @@ _PAUSE = 5.0
 class Descriptors:
     """Writes to descriptors of connections that do not block.
 
-    Each write lets other threads of the process have the interpreter, and one that computes keeps it for 5 ms
-    (`sys.getswitchinterval`), every time. Transports of uvloop keep it. So when that happens they are left to it for a
-    while.
+    Each write lets other threads of the process have the interpreter. One that computes and is quick enough to take it
+    keeps it for 5 ms (`sys.getswitchinterval`), which would be seconds if it were so for every write. Transports of uvloop
+    let nobody have it. So when writing is held up in that way, it is left to them for a while.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
