@@ -23,9 +23,9 @@ _PAUSE = 5.0
 class Descriptors:
     """Writes to descriptors of connections that do not block.
 
-    Each write lets other threads of the process have the interpreter. One that computes and is quick enough to take it
-    keeps it for 5 ms (`sys.getswitchinterval`), which would be seconds if it were so for every write. Transports of uvloop
-    let nobody have it. So when writing is held up in that way, it is left to them for a while.
+    Each write lets other threads of the process have the interpreter. One that computes and is quick enough to take
+    it keeps it for 5 ms (`sys.getswitchinterval`), which would be seconds if it were so for every write. Transports of
+    uvloop let nobody have it. So when writing is held up in that way, it is left to them for a while.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
