@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import tempfile
+from contextlib import closing
 
 from change_log import EPOCH, Log, flag
 from hypothesis import given, settings
@@ -31,24 +33,26 @@ FILTERS = [
 
 
 class Connection:
-    """The far end: a transport and an outlet that keep what they are given."""
+    """The far end: a transport and an outlet that keep what they are given, in a file where that has a descriptor."""
 
     def __init__(self, *, is_direct: bool) -> None:
         self.sent = 0
-        self.written = b""
-        self._is_direct = is_direct
+        # Closed by `close`.
+        self._file = tempfile.TemporaryFile(buffering=0) if is_direct else io.BytesIO()  # noqa: SIM115
+        self.direct = self._file.fileno() if is_direct else None
 
     @property
-    def direct(self) -> Callable[[bytes], object] | None:
-        return self._take if self._is_direct else None
-
-    def _take(self, body: bytes) -> None:
-        self.written += body
+    def written(self) -> bytes:
+        self._file.seek(0)
+        return self._file.read()
 
     def write(self, messages: Messages) -> Remainder | None:
-        self._take(b"".join(messages))
+        self._file.write(b"".join(messages))
         self.sent += sum(map(len, messages))
         return None
+
+    def close(self) -> None:
+        self._file.close()
 
     def finish(self, messages: Messages, reason: str) -> Remainder | None:
         return self.write(messages)
@@ -69,11 +73,17 @@ class Scene:
     def __init__(self, **bounds: int) -> None:
         self.log = Log()
         self.hub = Hub(self.log.stored(), **bounds)
-        self.delivery = Delivery(self.hub, clock=lambda: self.now, schedule=_nothing, wake=lambda: None)
+        self.delivery = Delivery(
+            self.hub,
+            clock=lambda: self.now,
+            schedule=_nothing,
+            wake=lambda: None,
+            lost=lambda stream, _: stream.abort(),
+        )
         self.now = 0.0
         self.streams: list[tuple[Stream, Connection]] = []
 
-    def open(self, wanted: Filter, *, is_direct: bool = True) -> tuple[Stream, Connection]:
+    def open(self, wanted: Filter, *, is_direct: bool = False) -> tuple[Stream, Connection]:
         connection = Connection(is_direct=is_direct)
         reader = ChangeReader(self.hub, self.hub.cursor, wanted, FULL)
         transport: object = connection
@@ -82,6 +92,11 @@ class Scene:
         self.delivery.serve_one(stream)
         self.streams.append((stream, connection))
         return stream, connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        for _, connection in self.streams:
+            connection.close()
 
     def tell(self) -> int:
         """Tell everybody, and return how many audiences were asked."""
@@ -115,37 +130,37 @@ STEPS = st.one_of(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, max_size=60))
 def test_each_stream_is_told_what_passes_its_filter_and_nothing_else(steps: list[tuple[str, int, object]]) -> None:
-    scene = Scene()
-    frames: list[Frame] = []
-    opened_at: list[int] = []
-    for step, number, more in steps:
-        if step == "open":
-            scene.open(FILTERS[number], is_direct=bool(more))
-            opened_at.append(len(frames))
-        elif step == "put":
-            tags = more if isinstance(more, tuple) else ()
-            before = scene.hub.snapshot.by_id(number)
-            text = str(len(frames))
-            change = scene.log.put(flag(number, "abc"[number - 1], tags=tags, description=text))
-            frames.append(Frame(EPOCH, change, before))
-            scene.hub.deliver([change])
-        elif step == "part" and scene.streams:
-            # As if its connection had been full for a moment.
-            stream, _ = scene.streams[number % len(scene.streams)]
-            scene.delivery.part(stream)
-            scene.delivery.serve_one(stream)
-        elif step == "tell":
-            scene.tell()
-        elif step == "sign":
-            scene.give_signs()
-    scene.tell()
+    with closing(Scene()) as scene:
+        frames: list[Frame] = []
+        opened_at: list[int] = []
+        for step, number, more in steps:
+            if step == "open":
+                scene.open(FILTERS[number], is_direct=bool(more))
+                opened_at.append(len(frames))
+            elif step == "put":
+                tags = more if isinstance(more, tuple) else ()
+                before = scene.hub.snapshot.by_id(number)
+                text = str(len(frames))
+                change = scene.log.put(flag(number, "abc"[number - 1], tags=tags, description=text))
+                frames.append(Frame(EPOCH, change, before))
+                scene.hub.deliver([change])
+            elif step == "part" and scene.streams:
+                # As if its connection had been full for a moment.
+                stream, _ = scene.streams[number % len(scene.streams)]
+                scene.delivery.part(stream)
+                scene.delivery.serve_one(stream)
+            elif step == "tell":
+                scene.tell()
+            elif step == "sign":
+                scene.give_signs()
+        scene.tell()
 
-    scene.delivery.live.settle()
-    for (stream, connection), first in zip(scene.streams, opened_at, strict=True):
-        told = [message.id for message in connection.messages() if message.type != "heartbeat"]
-        assert told == [str(frame.cursor) for frame in frames[first:] if frame.passes(stream.reader.wanted)]
-        assert stream.sent == len(connection.written)
-        assert stream.reader.seen == scene.hub.cursor
+        scene.delivery.live.settle()
+        for (stream, connection), first in zip(scene.streams, opened_at, strict=True):
+            told = [message.id for message in connection.messages() if message.type != "heartbeat"]
+            assert told == [str(frame.cursor) for frame in frames[first:] if frame.passes(stream.reader.wanted)]
+            assert stream.sent == len(connection.written)
+            assert stream.reader.seen == scene.hub.cursor
 
 
 def test_who_does_not_want_a_change_is_not_even_asked() -> None:

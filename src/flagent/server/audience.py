@@ -8,7 +8,7 @@ its own. An audience is served in one go and is small enough for that: nobody jo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 from ..core.changes import Cursor
 from .hub import Hub
@@ -26,8 +26,8 @@ class Audience:
 
     Attributes:
         reader: says what they are told.
-        direct: streams whose connection takes bytes as they are, and what to call with them. Whatever is done for
-            each of them besides costs as much as that call, so that their bytes are counted here.
+        direct: streams whose connection takes bytes as they are, and its descriptor. Whatever is done for each of
+            them besides costs as much as writing to it, so that their bytes are counted here.
         others: streams that have to be written to by their outlet.
         written: bytes that were written to each of `direct`, also before it was one of them.
         place: what others have to have in common with them to join; None when nobody can.
@@ -39,7 +39,7 @@ class Audience:
     def __init__(self, reader: Reader, now: float) -> None:
         self.reader = reader
         # In the order in which they were opened, which is how they lie in memory.
-        self.direct: dict[Stream, Callable[[bytes], object]] = {}
+        self.direct: dict[Stream, int] = {}
         self.others: dict[Stream, None] = {}
         self.written = 0
         alike = reader.alike

@@ -11,9 +11,8 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import count
-from typing import Any
 
 from ..wire.encodings import Messages
 from .audience import SIZE, Audience
@@ -56,7 +55,7 @@ class Broadcaster:
         # What streams wait for besides changes.
         self._deadlines = Deadlines()
         self._wake = asyncio.Event()
-        self._delivery = Delivery(hub, clock=clock, schedule=self._schedule, wake=self._wake.set)
+        self._delivery = Delivery(hub, clock=clock, schedule=self._schedule, wake=self._wake.set, lost=self._lose)
         # Flagent's own clients get their changes when a window ends, so that a burst is one event.
         self._window_ends = math.inf
 
@@ -102,11 +101,6 @@ class Broadcaster:
         self._delivery.serve_one(stream)
         self._schedule(stream)
 
-    def blocked(self, stream: Stream, room: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Write nothing to the stream, whose connection is full, until there is `room`."""
-        if not stream.ended and stream.pending is None:
-            self._delivery.wait_for(stream, room())
-
     def closed(self, stream: Stream, *, stalled: bool = False) -> None:
         """Serve the stream no more: its connection is gone; `stalled` if the kernel cut it because it took nothing."""
         stream.ended = True
@@ -117,6 +111,11 @@ class Broadcaster:
         self._deadlines.forget(stream, self._streams)
         if stream.pending is not None:
             stream.pending.cancel()
+
+    def _lose(self, stream: Stream, reason: OSError) -> None:
+        stream.abort()
+        # By TCP_USER_TIMEOUT, which is the time after which we would do it.
+        self.closed(stream, stalled=isinstance(reason, TimeoutError))
 
     async def close(self, stream: Stream) -> None:
         """Serve the stream no more, and wait until nothing is written to it."""

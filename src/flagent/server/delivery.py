@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from typing import Any
 
 from ..wire.encodings import NOTHING, Messages
 from .audience import Audience, Audiences
+from .descriptors import Descriptors
 from .hub import Hub
 from .stream import PIECE, Reader, Stream
 
@@ -23,6 +25,7 @@ class Delivery:
         clock: gives seconds that never go back.
         schedule: called with a stream that begins or ends to wait for its connection.
         wake: called when the first stream joined an audience.
+        lost: called with a stream whose connection is gone, as writing to it shows, and the reason.
 
     Attributes:
         live: audiences that hear of changes at once.
@@ -32,7 +35,13 @@ class Delivery:
     """
 
     def __init__(
-        self, hub: Hub, *, clock: Callable[[], float], schedule: Callable[[Stream], None], wake: Callable[[], None]
+        self,
+        hub: Hub,
+        *,
+        clock: Callable[[], float],
+        schedule: Callable[[Stream], None],
+        wake: Callable[[], None],
+        lost: Callable[[Stream, OSError], None],
     ) -> None:
         self.live = Audiences(hub)
         self.compatible = Audiences(hub)
@@ -41,6 +50,8 @@ class Delivery:
         self._clock = clock
         self._schedule = schedule
         self._wake = wake
+        self._lost = lost
+        self._descriptors = Descriptors(clock)
 
     def serve(self, audience: Audience) -> int:
         """Tell an audience its news; return how many streams were written to."""
@@ -89,18 +100,25 @@ class Delivery:
         return streams
 
     def _tell_direct(self, audience: Audience, body: bytes) -> None:
-        # Counted first: whoever is full leaves in the middle of it.
         audience.written += len(body)
-        failed = []
-        for write in tuple(audience.direct.values()):
-            try:
-                write(body)
-            except Exception as exc:  # noqa: BLE001 - it ends this stream and no other
-                failed.append((write, exc))
-        for write, reason in failed:
-            for stream, each in tuple(audience.direct.items()):
-                if each is write:
-                    self.fail(stream, reason)
+        untaken = self._descriptors.write(tuple(audience.direct.values()), body)
+        if untaken:
+            for stream, descriptor in tuple(audience.direct.items()):
+                if descriptor in untaken:
+                    self._go_on(stream, body, untaken[descriptor])
+
+    def _go_on(self, stream: Stream, body: bytes, taken: int | OSError) -> None:
+        """Do what is left to do for a stream that did not take all of `body`."""
+        if isinstance(taken, int):
+            rest = body[taken:]
+            # The outlet counts it.
+            stream.direct_bytes -= len(rest)
+            self._tell_each((stream,), (rest,))
+        elif taken.errno == errno.EBADF:
+            # A client can't do that.
+            self.fail(stream, taken)
+        else:
+            self._lost(stream, taken)
 
     def _tell_each(self, streams: Iterable[Stream], messages: Messages) -> None:
         for stream in streams:

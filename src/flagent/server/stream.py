@@ -93,8 +93,12 @@ class Outlet(Protocol):
         """Bytes that were handed to the connection, without those that went there directly."""
 
     @property
-    def direct(self) -> Callable[[bytes], object] | None:
-        """What takes a body of at most `PIECE` bytes as it is; None where there is no such way."""
+    def direct(self) -> int | None:
+        """The descriptor that a body of at most `PIECE` bytes can be written to as it is; None for no such way.
+
+        It stays so until the outlet has to keep something back, or the connection ends: both part the stream from
+        its equals.
+        """
 
     def write(self, messages: Messages) -> Remainder | None:
         """Write messages; return what has to wait because the connection takes nothing, or None."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import os
 from importlib.metadata import version
 
 import uvicorn
@@ -136,7 +136,6 @@ class Taken(asyncio.Protocol):
     __slots__ = (
         "_broadcaster",
         "_heard",
-        "_in_pieces",
         "_paused",
         "_state",
         "_stream",
@@ -152,7 +151,6 @@ class Taken(asyncio.Protocol):
         self.transport = transport
         self._state = state
         self._paused = paused
-        self._in_pieces = False
         self._heard = 0
         self._writable: asyncio.Future[None] | None = None
         self._stream: Stream | None = None
@@ -160,13 +158,22 @@ class Taken(asyncio.Protocol):
         state.connections.add(self)  # type: ignore[arg-type]
 
     def carry(self, stream: Stream, broadcaster: Broadcaster) -> None:
-        """Tell the broadcaster when the stream's connection is full, and when it is gone."""
+        """Tell the broadcaster when the stream's connection is gone."""
+        # Paused as long as anything is buffered: what is written to the descriptor would overtake it.
+        self.transport.set_write_buffer_limits(high=0)
         self._stream, self._broadcaster = stream, broadcaster
 
     @property
-    def direct(self) -> Callable[[bytes], object] | None:
-        """What takes bytes at once: the transport, unless it has asked for a pause, which it does only once."""
-        return None if self._paused else self.transport.write
+    def direct(self) -> int | None:
+        """The descriptor of the connection, unless something is buffered, or it is no plain socket."""
+        transport = self.transport
+        if self._paused or transport.is_closing() or os.name != "posix":
+            return None
+        if transport.get_extra_info("sslcontext") is not None:
+            return None
+        connection = transport.get_extra_info("socket")
+        descriptor = -1 if connection is None else connection.fileno()
+        return None if descriptor < 0 else descriptor
 
     def write(self, messages: Messages) -> Remainder | None:
         """Write messages; what the connection does not take waits."""
@@ -175,10 +182,9 @@ class Taken(asyncio.Protocol):
             return eager.start(self._write_pieces(body))
         self.sent += len(body)
         self.transport.write(body)
-        return None
+        return eager.start(self._room())
 
     async def _write_pieces(self, body: bytes) -> None:
-        self._in_pieces = True
         # What the transport has is kept for this connection alone; what is left of the body is shared by all.
         for position in range(0, len(body), PIECE):
             await self._room()
@@ -186,7 +192,6 @@ class Taken(asyncio.Protocol):
             self.sent += len(piece)
             self.transport.write(piece)
         await self._room()
-        self._in_pieces = False
 
     async def _room(self) -> None:
         """Return when the connection takes something again; the broadcaster sees to it that this has an end."""
@@ -194,12 +199,12 @@ class Taken(asyncio.Protocol):
             self._writable = asyncio.get_running_loop().create_future()
             await self._writable
 
-    def finish(self, messages: Messages, reason: str) -> Remainder | None:  # noqa: ARG002 - the messages say it
+    def finish(self, messages: Messages, reason: str) -> None:  # noqa: ARG002 - the messages say it
         """Write the last messages and end the connection when they are on their way."""
-        rest = self.write(messages) if messages else None
-        if rest is None:
-            self.transport.close()
-        return rest
+        body = b"".join(messages)
+        self.sent += len(body)
+        self.transport.write(body)
+        self.transport.close()
 
     def shutdown(self) -> None:
         """End, because uvicorn does: streams were told goodbye before."""
@@ -218,8 +223,6 @@ class Taken(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Take no more; called in the middle of a write."""
         self._paused = True
-        if self._stream is not None and self._broadcaster is not None and not self._in_pieces:
-            self._broadcaster.blocked(self._stream, self._room)
 
     def resume_writing(self) -> None:
         """Let go on whatever waits."""
