@@ -222,6 +222,8 @@ def _hot_routes(
         evaluation.BATCH_PATH: batch,
     }
     return routes, {
+        **dict.fromkeys(streams.PATHS, stream.at_once),
+        **dict.fromkeys(entity_streams.PATHS, entity_stream.at_once),
         export.PATH: snapshot.at_once,
         evaluation.PATH: one.at_once,
         evaluation.BATCH_PATH: batch.at_once,

@@ -50,6 +50,11 @@ class Start(NamedTuple):
     after: str = ""
     since: str = ""
 
+    @property
+    def replays(self) -> bool:
+        """Whether what it begins with has to be read from the log."""
+        return bool(self.since) and not self.after
+
 
 class Opening:
     """Lets streams begin.
@@ -104,10 +109,12 @@ class Opening:
             Refusal: 400, `since` names no moment.
             StorageUnavailable: the changes since a moment can't be read.
         """
+        return await self._replayed(start, encoding) if start.replays else self.resumed(start, encoding)
+
+    def resumed(self, start: Start, encoding: Encoding) -> tuple[ChangeReader | CompatibleReader, Messages]:
+        """Return the same for a request that replays nothing, from memory."""
         compatible = encoding is COMPATIBLE
         known = (Cursor.parse(start.after) or UNKNOWN) if start.after else None
-        if known is None and start.since:
-            return await self._replayed(start, encoding)
         at = self._hub.cursor if known is None or (compatible and known is UNKNOWN) else known
         resume = "none" if known is None else RESUME[self._hub.bridge(known, start.wanted)]
         self._count("compatible" if compatible else resume)

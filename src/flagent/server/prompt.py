@@ -16,12 +16,13 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from .asgi import NOT_MODIFIED, Answer
+from .asgi import NOT_MODIFIED, Answer, Begun
 from .heads import Heads
 from .protocols import Connection
 
 #: Bytes of a body that are held back; more than that uvicorn takes at the pace of whoever reads it.
 _MOST_HELD = 64 << 10
+_END_OF_HEAD = b"\r\n\r\n"
 #: The methods of what may be answered at once.
 _METHODS = {b"GET": "GET", b"POST": "POST"}
 #: Headers of requests that are not answered at once.
@@ -39,7 +40,7 @@ class Prompt(Protocol):
     heads: Heads
     prompt_paths: dict[bytes, str]
 
-    def prompt(self, scope: Scope, body: bytes) -> Answer | None:
+    def prompt(self, scope: Scope, body: bytes) -> Answer | Begun | None:
         """Answer a request; None, without a trace, if that takes longer or has to wait."""
 
 
@@ -49,8 +50,10 @@ class PromptConnection(Connection):
     _prompt: Prompt | None = None
     # The body, so far, of a request that is held back; None while there is none.
     _body: bytearray | None = None
-    # Who sends many requests at once takes turns with all others.
-    _has_turn = False
+    # What is being read, until something of it was answered: who sends many requests at once takes turns with others.
+    _segment: bytes | None = None
+    # In which of them the request begins.
+    _begun_in: bytes | None = None
     # Whether nothing among the headers is for uvicorn.
     _is_plain = True
     # One timer for all answers, instead of a new one with each.
@@ -80,12 +83,14 @@ class PromptConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of requests."""
-        self._has_turn = True
+        self._segment = data
         super().data_received(data)
+        self._segment = self._begun_in = None
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._is_plain = True
+        self._begun_in = self._segment
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -123,13 +128,22 @@ class PromptConnection(Connection):
             self._hand_over()
             super().on_message_complete()
             return
-        self._body, self._has_turn, self._incomplete = None, False, False
-        self._write(self._prompt.heads, answer)
+        self._body, self._segment, self._incomplete = None, None, False
+        if isinstance(answer, Answer):
+            self._write(self._prompt.heads, answer)
+
+    @property
+    def ends_here(self) -> bool:
+        """Whether a request that is held back came in one piece, and nothing with it."""
+        segment, body = self._segment, self._body
+        if segment is None or segment is not self._begun_in or body is None:
+            return False
+        return segment.find(_END_OF_HEAD) + len(_END_OF_HEAD) + len(body) == len(segment)
 
     def _may_be_held(self, prompt: Prompt) -> bool:
         path, _, query = self.url.partition(b"?")
         target, parser = prompt.prompt_paths.get(path), self.parser
-        if target is None or not self._is_plain or not self._has_turn or b"#" in query:
+        if target is None or not self._is_plain or self._segment is None or b"#" in query:
             return False
         method = _METHODS.get(parser.get_method())
         if (

@@ -37,6 +37,7 @@ from .broadcast import Broadcaster
 from .connection import transport_of
 from .eager import Remainder
 from .heads import CLOSE, Heads
+from .prompt import PromptConnection
 from .protocols import Connection
 from .stream import PIECE, Stream
 
@@ -98,16 +99,31 @@ class Takeover:
     def stream(self, scope: Scope, headers: tuple[tuple[bytes, bytes], ...]) -> Taken | None:
         """Return the connection of a request whose answer has not begun; None where the answer has to go by ASGI."""
         connection = self._connection(scope)
-        if connection is None:
+        # Whoever sends a second request before the first is answered is waiting for that answer.
+        if connection is None or connection.cycle.scope is not scope or connection.pipeline:
             return None
-        transport, cycle, state = connection.transport, connection.cycle, connection.server_state
         # Neither an answer nor the lack of one is missed when the application returns.
-        cycle.disconnected = cycle.response_complete = True
+        connection.cycle.disconnected = connection.cycle.response_complete = True
+        return self._taken(connection, headers)
+
+    def may_take(self, scope: Scope) -> bool:
+        """Return whether the connection of a request that uvicorn has not been given can be taken."""
+        connection = self._connection(scope)
+        return isinstance(connection, PromptConnection) and connection.ends_here
+
+    def at_once(self, scope: Scope, headers: tuple[tuple[bytes, bytes], ...]) -> Taken:
+        """Return the connection of such a request."""
+        connection: Connection = scope["state"][asgi.TRANSPORT].get_protocol()
+        return self._taken(connection, headers)
+
+    def _taken(self, connection: Connection, headers: tuple[tuple[bytes, bytes], ...]) -> Taken:
+        transport, state = connection.transport, connection.server_state
         state.total_requests += 1
         connection.leave()
         head = self._heads.of(state, 200, (*headers, CLOSE))
         taken = Taken(transport, state, head, paused=connection.flow.write_paused)
-        # Parser and protocol refer to each other, which only the collector would find out.
+        # Parser and protocol refer to each other, which only the collector would find out. A parser that calls us at
+        # this moment is kept by its caller.
         connection.parser = None  # type: ignore[assignment]
         transport.set_protocol(taken)
         return taken
@@ -118,10 +134,7 @@ class Takeover:
         if self._missing or transport is None or asgi.header(scope, b"origin"):
             return None
         connection = transport.get_protocol()
-        if not isinstance(connection, Connection) or transport.is_closing():
-            return None
-        # Whoever sends a second request before the first is answered is waiting for that answer.
-        return connection if connection.cycle.scope is scope and not connection.pipeline else None
+        return connection if isinstance(connection, Connection) and not transport.is_closing() else None
 
 
 class Taken(asyncio.Protocol):
