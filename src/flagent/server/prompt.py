@@ -201,11 +201,6 @@ class PromptConnection(Connection):
         else:
             self.transport.close()
 
-    def _is_answered(self) -> bool:
-        """Whether uvicorn has answered all that it was given."""
-        cycle = self.cycle
-        return cycle is None or (cycle.response_complete and not self.pipeline)  # type: ignore[redundant-expr]
-
     def _end_rest(self) -> None:
         if self._rest is not None:
             self._rest.cancel()
