@@ -51,6 +51,8 @@ _USED = (
     # `disconnected` is how a cycle knows that nobody waits for its answer any more.
     (RequestResponseCycle.run_asgi, {"disconnected", "response_complete", "on_response"}),
     (RequestResponseCycle.send, {"disconnected", "response_started", "response_complete", "keep_alive", "on_response"}),
+    # Where `protocols` counts what is written.
+    (RequestResponseCycle.send, {"transport", "write"}),
     (HttpToolsProtocol.__init__, {"parser", "connections", "server_state", "pipeline", "cycle", "flow", "root_path"}),
     (FlowControl.__init__, {"write_paused"}),
     (HttpToolsProtocol.connection_made, {"connections"}),
@@ -98,7 +100,8 @@ class Takeover:
 
     def stream(self, scope: Scope, headers: tuple[tuple[bytes, bytes], ...]) -> Taken | None:
         """Return the connection of a request whose answer has not begun; None where the answer has to go by ASGI."""
-        connection = self._connection(scope)
+        # Pages of other origins need headers of their own, which are put into an answer on its way by ASGI.
+        connection = None if asgi.header(scope, b"origin") else self._connection(scope)
         # Whoever sends a second request before the first is answered is waiting for that answer.
         if connection is None or connection.cycle.scope is not scope or connection.pipeline:
             return None
@@ -108,6 +111,7 @@ class Takeover:
 
     def may_take(self, scope: Scope) -> bool:
         """Return whether the connection of a request that uvicorn has not been given can be taken."""
+        # What pages of other origins ask is never held back.
         connection = self._connection(scope)
         return isinstance(connection, PromptConnection) and connection.ends_here
 
@@ -130,8 +134,7 @@ class Takeover:
 
     def _connection(self, scope: Scope) -> Connection | None:
         transport = transport_of(scope)
-        # Pages of other origins need headers of their own, which are put into an answer on its way by ASGI.
-        if self._missing or transport is None or asgi.header(scope, b"origin"):
+        if self._missing or transport is None:
             return None
         connection = transport.get_protocol()
         return connection if isinstance(connection, Connection) and not transport.is_closing() else None
