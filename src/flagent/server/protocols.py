@@ -11,7 +11,7 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from .asgi import TRANSPORT
@@ -38,6 +38,8 @@ class Connection(HttpToolsProtocol):
     _lingering: asyncio.TimerHandle | None = None
     # What uvicorn writes to; None while it has answered nothing.
     _counted: _Counted | None = None
+    # Whose answer is under way while others wait for theirs; uvicorn knows the last one only.
+    _served: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to serve a client."""
@@ -61,6 +63,11 @@ class Connection(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+        served, self._served = self._served, None
+        if served is not None and not served.response_complete:
+            # Uvicorn would let its application wait for ever.
+            served.disconnected = True
+            served.message_event.set()
 
     def leave(self) -> None:
         """Let the connection go to another protocol."""
@@ -95,12 +102,15 @@ class Connection(HttpToolsProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
+            if len(self.pipeline) == 1:
+                self._served = before
             if self._counted is None:
                 self._counted = _Counted(self.transport)
             self.cycle.transport = self._counted  # type: ignore[assignment]
 
     def on_response_complete(self) -> None:
         """See that the client takes what is still on its way."""
+        self._served = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self._lingering is None and self.transport.get_write_buffer_size():
             self._linger()

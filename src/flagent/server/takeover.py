@@ -109,15 +109,14 @@ class Takeover:
         connection.cycle.disconnected = connection.cycle.response_complete = True
         return self._taken(connection, headers)
 
-    def may_take(self, scope: Scope) -> bool:
-        """Return whether the connection of a request that uvicorn has not been given can be taken."""
+    def held(self, scope: Scope) -> PromptConnection | None:
+        """Return the connection of a request that is held back, if it can be taken in the callback of its end."""
         # What pages of other origins ask is never held back.
         connection = self._connection(scope)
-        return isinstance(connection, PromptConnection) and connection.ends_here
+        return connection if isinstance(connection, PromptConnection) and connection.ends_here else None
 
-    def at_once(self, scope: Scope, headers: tuple[tuple[bytes, bytes], ...]) -> Taken:
-        """Return the connection of such a request."""
-        connection: Connection = scope["state"][asgi.TRANSPORT].get_protocol()
+    def at_once(self, connection: PromptConnection, headers: tuple[tuple[bytes, bytes], ...]) -> Taken:
+        """Return such a connection in its new form."""
         return self._taken(connection, headers)
 
     def _taken(self, connection: Connection, headers: tuple[tuple[bytes, bytes], ...]) -> Taken:

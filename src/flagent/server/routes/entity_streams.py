@@ -48,12 +48,13 @@ class EntityStreamRoute:
         Raises:
             Refusal: as by a task.
         """
-        if not self._event_streams.may_begin(scope):
+        connection = self._event_streams.held(scope)
+        if connection is None:
             return None
         self._opening.admit()
         asgi.check_size(body, self._settings.max_body_bytes)
         reader, greeting = self._watching.entity(self._watch(scope, body), access_of(scope), FULL)
-        return self._event_streams.begin_at_once(scope, reader, Kind.EVALUATIONS, greeting)
+        return self._event_streams.begin_at_once(connection, scope, reader, Kind.EVALUATIONS, greeting)
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
         return await asgi.read_body(receive, self._settings.max_body_bytes) if scope["method"] == "POST" else b""

@@ -20,6 +20,7 @@ from ..broadcast import Broadcaster
 from ..connection import about, current_task, prepare, transport_of
 from ..filters import Filter
 from ..opening import Opening, Start
+from ..prompt import PromptConnection
 from ..settings import Settings
 from ..stream import About, EventStreamOutlet, Kind, Reader, Stream
 from ..takeover import Taken, Takeover
@@ -66,12 +67,12 @@ class StreamRoute:
         Raises:
             Refusal: as by a task.
         """
-        asked = asked_by(scope)
-        if scope["method"] != "GET" or asked.start.replays or not self._event_streams.may_begin(scope):
+        asked, connection = asked_by(scope), self._event_streams.held(scope)
+        if connection is None or scope["method"] != "GET" or asked.start.replays:
             return None
         self._opening.admit()
         reader, greeting = self._opening.resumed(asked.start, asked.encoding)
-        return self._event_streams.begin_at_once(scope, reader, asked.kind, greeting)
+        return self._event_streams.begin_at_once(connection, scope, reader, asked.kind, greeting)
 
 
 class Asked(NamedTuple):
@@ -129,15 +130,17 @@ class EventStreams:
         stream = Stream(reader, outlet, owner=current_task(), transport=transport_of(scope), about=opener)
         await serve(self._broadcaster, stream, (self._retry, *greeting), receive)
 
-    def may_begin(self, scope: Scope) -> bool:
-        """Return whether `begin_at_once` can answer a request."""
-        return self._takeover.may_take(scope)
+    def held(self, scope: Scope) -> PromptConnection | None:
+        """Return the connection on which `begin_at_once` can answer a request, if it can."""
+        return self._takeover.held(scope)
 
-    def begin_at_once(self, scope: Scope, reader: Reader, kind: Kind, greeting: Messages) -> Begun:
+    def begin_at_once(
+        self, connection: PromptConnection, scope: Scope, reader: Reader, kind: Kind, greeting: Messages
+    ) -> Begun:
         """Answer a request in the callback that brought its end."""
         opener = about(scope, kind, reader.wanted)
-        prepare(transport_of(scope), self._settings.write_timeout)
-        self._carry(self._takeover.at_once(scope, HEADERS), reader, opener, greeting)
+        prepare(connection.transport, self._settings.write_timeout)
+        self._carry(self._takeover.at_once(connection, HEADERS), reader, opener, greeting)
         return Begun.STREAM
 
     def _carry(self, taken: Taken, reader: Reader, opener: About, greeting: Messages) -> None:
