@@ -1,10 +1,11 @@
 """Requests that are answered in the very call that brings their last byte.
 
 For each request uvicorn makes a cycle, an event and a task, which together cost more than an evaluation; an evaluation
-waits for nothing and needs none of them. So a connection holds back from uvicorn what may be answered at once, until it
-is complete, has it answered, and writes the answer in one piece. Everything unusual goes uvicorn's way, as if it had
-come only now: what is more work than one turn on the event loop, what wants the connection to end, to be upgraded or
-to be told to go on, what comes before the answer to something else, and what pages of other origins ask.
+waits for nothing and needs none of them, and neither does a stream that begins, which takes the connection with it.
+So a connection holds back from uvicorn what may be answered at once, until it is complete, has it answered, and writes
+the answer in one piece. Everything unusual goes uvicorn's way, as if it had come only now: what is more work than one
+turn on the event loop, what wants the connection to end, to be upgraded or to be told to go on, what comes before the
+answer to something else, and what pages of other origins ask.
 
 `takeover.missing` looks for the parts of uvicorn that this leans on; without them nothing is held back.
 """
@@ -129,6 +130,7 @@ class PromptConnection(Connection):
             super().on_message_complete()
             return
         self._body, self._segment, self._incomplete = None, None, False
+        # A stream that has begun has the connection to itself.
         if isinstance(answer, Answer):
             self._write(self._prompt.heads, answer)
 

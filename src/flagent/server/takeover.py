@@ -51,8 +51,9 @@ _USED = (
     # `disconnected` is how a cycle knows that nobody waits for its answer any more.
     (RequestResponseCycle.run_asgi, {"disconnected", "response_complete", "on_response"}),
     (RequestResponseCycle.send, {"disconnected", "response_started", "response_complete", "keep_alive", "on_response"}),
-    # Where `protocols` counts what is written.
+    # Where `protocols` counts what is written, and by what it tells an application that its client is gone.
     (RequestResponseCycle.send, {"transport", "write"}),
+    (RequestResponseCycle.receive, {"disconnected", "message_event"}),
     (HttpToolsProtocol.__init__, {"parser", "connections", "server_state", "pipeline", "cycle", "flow", "root_path"}),
     (FlowControl.__init__, {"write_paused"}),
     (HttpToolsProtocol.connection_made, {"connections"}),
@@ -107,7 +108,7 @@ class Takeover:
             return None
         # Neither an answer nor the lack of one is missed when the application returns.
         connection.cycle.disconnected = connection.cycle.response_complete = True
-        return self._taken(connection, headers)
+        return self.take(connection, headers)
 
     def held(self, scope: Scope) -> PromptConnection | None:
         """Return the connection of a request that is held back, if it can be taken in the callback of its end."""
@@ -115,11 +116,8 @@ class Takeover:
         connection = self._connection(scope)
         return connection if isinstance(connection, PromptConnection) and connection.ends_here else None
 
-    def at_once(self, connection: PromptConnection, headers: tuple[tuple[bytes, bytes], ...]) -> Taken:
-        """Return such a connection in its new form."""
-        return self._taken(connection, headers)
-
-    def _taken(self, connection: Connection, headers: tuple[tuple[bytes, bytes], ...]) -> Taken:
+    def take(self, connection: Connection, headers: tuple[tuple[bytes, bytes], ...]) -> Taken:
+        """Take a connection for which nobody else has an answer, and return its new form."""
         transport, state = connection.transport, connection.server_state
         state.total_requests += 1
         connection.leave()

@@ -140,7 +140,7 @@ class EventStreams:
         """Answer a request in the callback that brought its end."""
         opener = about(scope, kind, reader.wanted)
         prepare(connection.transport, self._settings.write_timeout)
-        self._carry(self._takeover.at_once(connection, HEADERS), reader, opener, greeting)
+        self._carry(self._takeover.take(connection, HEADERS), reader, opener, greeting)
         return Begun.STREAM
 
     def _carry(self, taken: Taken, reader: Reader, opener: About, greeting: Messages) -> None:
