@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from live import LiveServer
 from server_process import ended, port_of, process
 from sse_messages import Subscriber
 from waiting import until
+
+from flagent.server.protocols import Connection
 
 Start = Callable[..., LiveServer]
 
@@ -54,6 +56,11 @@ def _passed(began: float, seconds: float) -> bool:
 
 def connections(server: LiveServer) -> int:
     return len(server._server.server_state.connections)
+
+
+def lingering(server: LiveServer) -> bool:
+    """Whether the server waits for a client to take the end of an answer."""
+    return any(isinstance(each, Connection) and each._lingering for each in server._server.server_state.connections)
 
 
 @pytest.mark.covers("I7")
@@ -134,6 +141,51 @@ def test_an_answer_that_is_taken_slowly_arrives_completely(start_server: Start) 
         while chunk := client.recv(65536):
             received += len(chunk)
             # All of it takes far longer than the limit.
+            until(partial(_passed, began, received / 4_000_000))
+
+    assert received > 6_000_000
+
+
+@pytest.mark.covers("I7")
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    "asked",
+    [
+        b"GET /api/v1/health",
+        b"GET /api/v1/flags",
+        b"GET /api/v1/evaluation?json={}",
+        b"GET /api/v1/export/eval_cache/json",
+    ],
+    ids=["small", "large", "hot", "a download"],
+)
+def test_a_client_that_takes_no_answer_is_cut_whatever_it_asks_meanwhile(start_server: Start, asked: bytes) -> None:
+    server = start_server()
+    flag_id = server.create_flag("a")
+    server.http.put(f"/flags/{flag_id}", json={"notes": "n" * 6_000_000}).raise_for_status()
+    before = connections(server)
+    with opened(server, receive_buffer=4096) as client:
+        client.sendall(b"GET /api/v1/flags HTTP/1.1\r\nHost: t\r\n\r\n")
+        server.wait_until(lambda: lingering(server) or connections(server) == before)
+        # It may be cut already.
+        with suppress(ConnectionError):
+            client.sendall(asked + b" HTTP/1.1\r\nHost: t\r\n\r\n")
+
+        server.wait_until(lambda: connections(server) == before)
+
+
+@pytest.mark.covers("I7")
+@pytest.mark.usefixtures("impatient")
+def test_answers_that_are_taken_slowly_arrive_one_after_the_other(start_server: Start) -> None:
+    server = start_server()
+    flag_id = server.create_flag("a")
+    server.http.put(f"/flags/{flag_id}", json={"notes": "n" * 3_000_000}).raise_for_status()
+    request, received = b"GET /api/v1/flags HTTP/1.1\r\nHost: t\r\n%b\r\n", 0
+    with opened(server, receive_buffer=65536) as client:
+        client.sendall(2 * request % (b"", b"Connection: close\r\n"))
+        began = time.monotonic()
+        while chunk := client.recv(65536):
+            received += len(chunk)
+            # Both take far longer than the limit.
             until(partial(_passed, began, received / 4_000_000))
 
     assert received > 6_000_000

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 from change_log import Log, flag
-from prometheus_client import CollectorRegistry, Counter
 from sse_messages import parse
 
 from flagent.server import opening as opening_module
 from flagent.server.broadcast import Broadcaster
 from flagent.server.hub import Hub
+from flagent.server.metrics import Metrics
 from flagent.server.opening import Opening
 from flagent.server.routes import streams
 from flagent.server.settings import Settings
@@ -25,9 +25,8 @@ class Moment:
         self.log = Log()
         self.hub = Hub(self.log.stored())
         settings = Settings(node="n")
-        accepts = Counter("opened", "Streams.", ["resume"], registry=CollectorRegistry())
         broadcaster = Broadcaster(self.hub, settings, clock=lambda: 0.0)
-        self.opening = Opening(self.hub, open_storage("sqlite:///unused.db"), broadcaster, settings, accepts)
+        self.opening = Opening(self.hub, open_storage("sqlite:///unused.db"), broadcaster, settings, Metrics().opened)
         monkeypatch.setattr(opening_module, "clock_ms", lambda: self.clock)
 
     def told(self, encoding: Encoding = FULL, resume: str = "none", *, with_digest: bool = True) -> bytes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import socket
 import time
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -16,9 +18,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from live import LiveServer
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from waiting import until
 
 from flagent.server import run, takeover
+from flagent.server.prompt import PromptConnection
 from flagent.server.settings import Settings
 
 Start = Callable[..., LiveServer]
@@ -35,20 +39,51 @@ def request(*headers: bytes, method: bytes = b"POST", path: bytes = _PATH, body:
     return b"\r\n".join((method + b" " + path + b" HTTP/1.1", b"Host: t", *headers, *length, b"", body))
 
 
-@pytest.fixture(params=["prompt", "asgi"])
-def start(request: pytest.FixtureRequest, start_server: Start, monkeypatch: pytest.MonkeyPatch) -> Start:
+_EVALUATION = request(body=_ONE)
+
+
+@pytest.fixture(scope="module", params=["prompt", "asgi"])
+def way(request: pytest.FixtureRequest) -> str:
+    """In which of the ways servers answer."""
+    return str(request.param)
+
+
+@contextmanager
+def answering(way: str) -> Iterator[None]:
+    """Let servers that are started here answer in one of the ways."""
+    with pytest.MonkeyPatch.context() as patch:
+        if way == "asgi":
+            # As if this uvicorn were one that nobody has read.
+            patch.setattr(takeover, "_VERSIONS", ((0, 0), (0, 1)))
+        yield
+
+
+def with_flag(server: LiveServer, way: str) -> LiveServer:
+    """Return the server, with the flag `a`."""
+    server.create_flag("a", enabled=True)
+    assert bool(server._server.app.front.prompt_paths) is (way == "prompt")
+    return server
+
+
+@pytest.fixture
+def start(way: str, start_server: Start) -> Start:
     """A function that starts a server with the flag `a`, which answers in one of the ways."""
-    if request.param == "asgi":
-        # As if this uvicorn were one that nobody has read.
-        monkeypatch.setattr(takeover, "_VERSIONS", ((0, 0), (0, 1)))
 
     def started(**options: Any) -> LiveServer:
-        server = start_server(**options)
-        server.create_flag("a", enabled=True)
-        assert bool(server._server.app.front.prompt_paths) is (request.param == "prompt")
-        return server
+        with answering(way):
+            return with_flag(start_server(**options), way)
 
     return started
+
+
+@pytest.fixture(scope="module")
+def either(way: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """The same as a server that tests share."""
+    database = tmp_path_factory.mktemp("either") / "flagent.db"
+    with ExitStack() as stack:
+        with answering(way):
+            live = stack.enter_context(LiveServer(Settings(port=0, database_url=f"sqlite:///{database}")))
+        yield with_flag(live, way)
 
 
 @contextmanager
@@ -77,16 +112,18 @@ def everything(client: socket.socket) -> bytes:
 
 
 def begun(server: LiveServer) -> bool:
-    """Whether the head of a request has arrived on the only connection that had none."""
+    """Whether the head of a request has arrived whose body has not."""
     open_now: Any = server._server.server_state.connections
-    return any(each._body is not None or each.cycle is not None for each in open_now)
+    return any(
+        each._body is not None or (each.cycle is not None and not each.cycle.response_complete) for each in open_now
+    )
 
 
 class TestInPieces:
     """A request that does not come at once."""
 
-    def test_a_body_that_comes_later_in_parts(self, start: Start) -> None:
-        server = start()
+    def test_a_body_that_comes_later_in_parts(self, either: LiveServer) -> None:
+        server = either
         with connected(server) as client:
             client.sendall(b"POST " + _PATH + b" HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % len(_ONE))
             server.wait_until(lambda: begun(server))
@@ -95,26 +132,26 @@ class TestInPieces:
 
             assert received(client, _ANSWERED).endswith(_ANSWERED)
 
-    def test_a_body_in_chunks(self, start: Start) -> None:
-        with connected(start()) as client:
+    def test_a_body_in_chunks(self, either: LiveServer) -> None:
+        with connected(either) as client:
             chunks = b"5\r\n" + _ONE[:5] + b"\r\n%x\r\n" % len(_ONE[5:]) + _ONE[5:] + b"\r\n0\r\n\r\n"
             client.sendall(request(b"Transfer-Encoding: chunked") + chunks)
 
             assert received(client, _ANSWERED).endswith(_ANSWERED)
 
-    def test_a_client_that_waits_to_be_told_to_go_on(self, start: Start) -> None:
-        with connected(start()) as client:
+    def test_a_client_that_waits_to_be_told_to_go_on(self, either: LiveServer) -> None:
+        with connected(either) as client:
             client.sendall(request(b"Expect: 100-continue", b"Content-Length: %d" % len(_ONE)))
             received(client, b"100 Continue\r\n\r\n")
             client.sendall(_ONE)
 
             assert received(client, _ANSWERED).endswith(_ANSWERED)
 
-    def test_a_body_that_is_larger_than_what_is_held_back(self, start: Start) -> None:
+    def test_a_body_that_is_larger_than_what_is_held_back(self, either: LiveServer) -> None:
         context = {"text": "x" * 200_000}
         asked = {"entityID": "u1", "flagKey": "a", "entityContext": context}
 
-        answer = start().http.post("/evaluation", json=asked)
+        answer = either.http.post("/evaluation", json=asked)
 
         assert answer.json()["evalContext"]["entityContext"] == context
 
@@ -150,18 +187,18 @@ class TestTheSame:
         assert answer.json()["variantKey"] == "on"
         assert answer.headers["access-control-allow-origin"] == "https://example.org"
 
-    def test_a_batch_that_takes_several_turns(self, start: Start) -> None:
+    def test_a_batch_that_takes_several_turns(self, either: LiveServer) -> None:
         entities = [{"entityID": f"u{number}"} for number in range(300)]
 
-        answer = start().http.post("/evaluation/batch", json={"entities": entities, "flagKeys": ["a", "b", "a"]})
+        answer = either.http.post("/evaluation/batch", json={"entities": entities, "flagKeys": ["a", "b", "a"]})
 
         results = [(each["evalContext"]["entityID"], each["flagKey"]) for each in answer.json()["evaluationResults"]]
         assert results == [(each["entityID"], key) for each in entities for key in ("a", "b", "a")]
 
-    def test_an_entity_without_an_id_gets_one_for_all_turns(self, start: Start) -> None:
+    def test_an_entity_without_an_id_gets_one_for_all_turns(self, either: LiveServer) -> None:
         flags = {"entities": [{}], "flagKeys": [f"f{number}" for number in range(900)]}
 
-        answer = start().http.post("/evaluation/batch", json=flags)
+        answer = either.http.post("/evaluation/batch", json=flags)
 
         assert len({each["evalContext"]["entityID"] for each in answer.json()["evaluationResults"]}) == 1
 
@@ -188,7 +225,112 @@ class TestTheSame:
         assert statuses == [200] * 4
 
 
-_EVALUATION = request(body=_ONE)
+_STREAM = request(method=b"GET", path=b"/realtime/sse?payload=flag")
+_ENTITY = b'{"entityID":"u1"}'
+
+
+class TestStreams:
+    """Streams, which have their connection to themselves from their first byte on."""
+
+    @pytest.mark.parametrize(
+        ("asked", "first"),
+        [
+            (_STREAM, b"event: connected"),
+            (request(method=b"GET", path=b"/realtime/sse"), b"event: connected"),
+            (request(method=b"GET", path=b"/realtime/evaluations?entityID=u1"), b"event: evaluations"),
+            (request(path=b"/realtime/evaluations", body=_ENTITY), b"event: evaluations"),
+        ],
+        ids=["changes", "compatible", "entity", "entity in a body"],
+    )
+    def test_they_begin_without_a_task_where_that_can_be(
+        self, either: LiveServer, way: str, asked: bytes, first: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begun, begin = [], HttpToolsProtocol._start_asgi_task
+
+        def beginning(self: HttpToolsProtocol, *args: Any) -> None:
+            begun.append(self)
+            begin(self, *args)
+
+        monkeypatch.setattr(HttpToolsProtocol, "_start_asgi_task", beginning)
+        requests = either.call(lambda: either._server.server_state.total_requests)
+        with connected(either) as client:
+            client.sendall(asked)
+            received(client, first)
+
+        assert len(begun) == (way == "asgi")
+        either.wait_until(lambda: len(either.services.broadcaster) == 0)
+        assert either.call(lambda: either._server.server_state.total_requests) - requests == (way == "prompt")
+
+    def test_nothing_of_the_request_is_kept_without_the_collector(self, server: LiveServer) -> None:
+        gc.disable()
+        try:
+            with connected(server) as client:
+                server.wait_until(lambda: bool(fresh(server)))
+                (kept,) = server.call(lambda: [weakref.ref(each) for each in fresh(server)])
+                client.sendall(_STREAM)
+                received(client, b"event: connected")
+
+                server.wait_until(lambda: kept() is None)
+        finally:
+            gc.enable()
+
+    def test_one_that_is_refused_leaves_the_connection_to_other_requests(self, start: Start) -> None:
+        server = start(max_streams=1)
+        with connected(server) as first, connected(server) as second:
+            first.sendall(_STREAM)
+            received(first, b"event: connected")
+            second.sendall(_STREAM)
+            refusal = received(second, b"}").lower()
+            second.sendall(_EVALUATION)
+
+            assert received(second, _ANSWERED).startswith(b"HTTP/1.1 200 OK")
+        assert refusal.startswith(b"http/1.1 503 ") and b"retry-after: " in refusal
+
+    def test_one_that_lacks_a_key_is_refused(self, start: Start) -> None:
+        server = start()
+        server.http.post("/keys", json={"name": "admin", "kind": "admin"}).raise_for_status()
+        with connected(server) as client:
+            client.sendall(_STREAM)
+
+            assert received(client, b"}").startswith(b"HTTP/1.1 401 ")
+
+    @pytest.mark.parametrize("more", [b"", b"&since=2000-01-01T00:00:00Z"], ids=["from now on", "replayed"])
+    def test_each_counts_once(self, start: Start, more: bytes) -> None:
+        server = start(rate_limit=3.0)
+        statuses = []
+        # Six requests may come at once, and two have made the flag.
+        for _ in range(4):
+            with connected(server) as client:
+                client.sendall(request(method=b"GET", path=b"/realtime/sse?payload=flag" + more))
+                statuses.append(received(client, b"\r\n")[:12])
+
+        assert statuses == [b"HTTP/1.1 200"] * 4
+        assert server.call(lambda: opened(server)) == 4
+
+    @pytest.mark.parametrize("more", [b"x", _EVALUATION, b"\r\n"], ids=["a byte", "a request", "a line"])
+    def test_what_a_client_sends_with_its_request_does_no_harm(self, start: Start, more: bytes) -> None:
+        server = start(heartbeat=0.1)
+        with connected(server) as talker, connected(server) as other:
+            talker.sendall(_STREAM + more)
+            other.sendall(_STREAM)
+            received(other, b"event: connected")
+
+            received(talker, b"HTTP/1.1 ")
+        server.wait_until(lambda: len(server.services.broadcaster) == 0)
+
+
+def fresh(server: LiveServer) -> list[Any]:
+    """Return the connections on which nothing was asked yet."""
+    open_now: Any = server._server.server_state.connections
+    return [each for each in open_now if isinstance(each, PromptConnection) and not vars(each)["scope"]]
+
+
+def opened(server: LiveServer) -> float:
+    """Return how many streams were opened."""
+    samples = server.services.metrics.report()["flagent_streams_opened"].samples
+    return sum(each.value for each in samples if each.name.endswith("_total"))
+
+
 _KINDS = {
     "one": (_EVALUATION, b"200"),
     "wrong": (request(body=b"{"), b"400"),
@@ -232,13 +374,33 @@ def test_however_requests_are_cut_and_joined_they_are_answered_in_their_order(
     assert statuses == [*(_KINDS[kind][1] for kind in kinds), b"200"]
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    kinds=st.lists(st.sampled_from(sorted(_KINDS)), max_size=3),
+    cuts=st.lists(st.integers(0, 1500), max_size=4),
+)
+def test_however_requests_are_cut_and_joined_a_stream_begins_behind_them(
+    server: LiveServer, kinds: list[str], cuts: list[int]
+) -> None:
+    whole = b"".join(_KINDS[kind][0] for kind in kinds) + _STREAM
+    edges = [0, *sorted(cut % len(whole) for cut in cuts), len(whole)]
+    with connected(server) as client:
+        for begin, end in pairwise(edges):
+            client.sendall(whole[begin:end])
+
+        answers = received(client, b"event: connected")
+    statuses = re.findall(rb"HTTP/1\.1 (\d+) ", answers)
+    assert statuses == [*(_KINDS[kind][1] for kind in kinds), b"200"]
+    server.wait_until(lambda: len(server.services.broadcaster) == 0)
+
+
 class TestRest:
     """Connections between two requests."""
 
     @pytest.fixture
     def restless(self, start_server: Start, monkeypatch: pytest.MonkeyPatch) -> LiveServer:
-        """A server that ends them after 1.5 seconds."""
-        monkeypatch.setattr(run, "_KEEP_ALIVE", 1.5)
+        """A server that ends them after a second."""
+        monkeypatch.setattr(run, "_KEEP_ALIVE", 1.0)
         server = start_server()
         server.create_flag("a", enabled=True)
         return server
@@ -251,7 +413,7 @@ class TestRest:
             assert client.recv(1) == b""
 
     def test_one_that_is_used_is_not(self, restless: LiveServer) -> None:
-        end = time.monotonic() + 2.5
+        end = time.monotonic() + 1.7
         with connected(restless) as client:
             while time.monotonic() < end:
                 client.sendall(_EVALUATION)
@@ -269,7 +431,7 @@ class TestRest:
             websocket.sendall(request(*handshake, key, method=b"GET", path=b"/realtime/ws"))
             received(stream, b"event: connected")
             received(websocket, b"101 Switching Protocols")
-            end = time.monotonic() + 2.0
+            end = time.monotonic() + 1.3
             until(lambda: time.monotonic() > end)
             restless.create_flag("b")
             websocket.sendall(b"\x89\x84\0\0\0\0ping")

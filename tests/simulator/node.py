@@ -12,8 +12,6 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
-from prometheus_client import CollectorRegistry, Counter
-
 from flagent.core.model import Flag
 from flagent.errors import StorageUnavailable, TransportError
 from flagent.server import asgi, leaving
@@ -25,6 +23,7 @@ from flagent.server.editor import Editor
 from flagent.server.gate import ANYONE
 from flagent.server.heads import Heads
 from flagent.server.hub import Hub
+from flagent.server.metrics import Metrics
 from flagent.server.opening import Opening
 from flagent.server.routes import export, streams
 from flagent.server.settings import Settings
@@ -32,8 +31,6 @@ from flagent.server.takeover import Takeover
 
 from .database import Database, View
 from .network import Pipe, Socket
-
-_COUNTER = Counter("streams", "Streams.", ["resume"], registry=CollectorRegistry())
 
 
 class Node:
@@ -87,7 +84,7 @@ class Node:
         )
         self.broadcaster = Broadcaster(hub, settings, clock=self._loop.time)
         self.editor = Editor(storage, hub)
-        opening = Opening(hub, storage, self.broadcaster, settings, _COUNTER)
+        opening = Opening(hub, storage, self.broadcaster, settings, Metrics().opened)
         stream = streams.StreamRoute(opening, streams.EventStreams(self.broadcaster, Takeover(Heads()), settings))
         self._routes: dict[str, Any] = dict.fromkeys(streams.PATHS, stream)
         self._routes[export.PATH] = export.ExportRoute(hub, Bodies(hub), Downloads(settings))

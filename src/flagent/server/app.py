@@ -154,7 +154,7 @@ class App:
             _own(stack, _forever(gate.watch), "keys")
             siblings = self._siblings
             metrics = observed(hub, broadcaster, siblings.carried)
-            opening = Opening(hub, storage, broadcaster, settings, metrics.accepts)
+            opening = Opening(hub, storage, broadcaster, settings, metrics.opened)
             takeover = Takeover(self.front.heads)
             routes, prompt_routes = _hot_routes(hub, opening, gate, settings, metrics, takeover)
             self.front.open(routes, prompt_routes if takeover.possible else {}, gate, metrics)
@@ -222,6 +222,8 @@ def _hot_routes(
         evaluation.BATCH_PATH: batch,
     }
     return routes, {
+        **dict.fromkeys(streams.PATHS, stream.at_once),
+        **dict.fromkeys(entity_streams.PATHS, entity_stream.at_once),
         export.PATH: snapshot.at_once,
         evaluation.PATH: one.at_once,
         evaluation.BATCH_PATH: batch.at_once,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from enum import Enum
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -51,9 +52,17 @@ class Answer(Struct, frozen=True):
 #: What answers a request in front of the framework. It returns the answer, or the status of what it has sent itself,
 #: or None for a stream, which is not over.
 HotRoute = Callable[[Scope, Receive, Send], Awaitable[Answer | int | None]]
+
+
+class Begun(Enum):
+    """Stands for an answer that has its connection to itself from now on: nobody else writes to it."""
+
+    STREAM = "stream"
+
+
 #: What answers a request whose body is complete in one go, or returns None, without a trace, if others would wait too
-#: long for that.
-PromptRoute = Callable[[Scope, bytes], Answer | None]
+#: long for that, or if it takes an ASGI server.
+PromptRoute = Callable[[Scope, bytes], Answer | Begun | None]
 
 
 class Refusal(Exception):

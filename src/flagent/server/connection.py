@@ -42,8 +42,9 @@ def prepare(transport: asyncio.WriteTransport | None, write_timeout: float) -> N
     if connection is None or connection.fileno() < 0:
         return
     with suppress(OSError):
-        # The transport's own would make another one for each option.
-        options = socket.socket(connection.family, connection.type, connection.proto, connection.fileno())
+        # The transport's own would make another one for each option. The descriptor is all that counts: to look the
+        # family up would cost more than to set the options.
+        options = socket.SocketType(socket.AF_INET, socket.SOCK_STREAM, 0, connection.fileno())
         try:
             options.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
@@ -56,14 +57,14 @@ def prepare(transport: asyncio.WriteTransport | None, write_timeout: float) -> N
 
 def about(scope: Scope, kind: Kind, wanted: Filter) -> About:
     """Return who opens a stream."""
-    client = scope.get("client")
-    client_id = asgi.header(scope, b"x-client-id")
+    client, headers = scope.get("client"), asgi.joined(scope)
+    client_id = headers.get(b"x-client-id", b"").decode("latin-1")
     if not client_id and b"clientID" in scope["query_string"]:
         client_id = asgi.first(asgi.query(scope), "clientID") or ""
     return About(
         kind=kind,
         client_id=client_id[:_MAX_TEXT],
-        agent=asgi.header(scope, b"user-agent")[:_MAX_TEXT],
+        agent=headers.get(b"user-agent", b"").decode("latin-1")[:_MAX_TEXT],
         address=f"{client[0]}:{client[1]}" if client else "",
         opened_at=now_ms(),
         key_id=access_of(scope).key_id,

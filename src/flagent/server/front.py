@@ -8,7 +8,7 @@ from contextlib import suppress
 from starlette.types import Receive, Scope, Send
 
 from . import asgi
-from .asgi import Answer, HotRoute, PromptRoute, Refusal
+from .asgi import Answer, Begun, HotRoute, PromptRoute, Refusal
 from .gate import Gate
 from .heads import Heads
 from .metrics import Metrics
@@ -74,7 +74,7 @@ class Front:
         # Where the write routes look for the author of an edit.
         state["actor"] = access.actor
 
-    def prompt(self, scope: Scope, body: bytes) -> Answer | None:
+    def prompt(self, scope: Scope, body: bytes) -> Answer | Begun | None:
         """Answer a request whose body is complete; None if that takes longer than others should wait for."""
         route = self._prompt_routes.get(scope["path"])
         if route is None:
@@ -85,8 +85,8 @@ class Front:
             scope[_ADMITTED] = True
         except Exception as exc:  # noqa: BLE001 - the top of a request
             answer = _failed(scope, exc)
-        if answer is not None and self._metrics is not None:
-            self._metrics.counted(scope["path"], answer.status)
+        if isinstance(answer, Answer):
+            self._count(scope["path"], answer.status)
         return answer
 
     async def answer(self, hot: HotRoute, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,8 +102,12 @@ class Front:
             with suppress(RuntimeError):
                 await answer.send(send)
             answer = answer.status
-        if self._metrics is not None and answer is not None and scope["path"] not in _LONG:
-            self._metrics.counted(scope["path"], answer)
+        if answer is not None:
+            self._count(scope["path"], answer)
+
+    def _count(self, path: str, status: int) -> None:
+        if self._metrics is not None and path not in _LONG:
+            self._metrics.counted(path, status)
 
 
 def _failed(scope: Scope, exc: Exception) -> Answer:

@@ -32,12 +32,13 @@ class Metrics:
         self._across: dict[str, Across] = {}
         self._registry = registry = CollectorRegistry()
         self._answers: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self._resumes: defaultdict[str, int] = defaultdict(int)
         self._evaluations = 0
         self._requests = Counter(
             "flagent_requests", "Answers by part of the API and status.", ["group", "status"], registry=registry
         )
         self._evaluated = Counter("flagent_evaluations", "Flags evaluated by the server.", registry=registry)
-        self.accepts = Counter(
+        self._opened = Counter(
             "flagent_streams_opened", "Streams opened, by how their cursor was answered.", ["resume"], registry=registry
         )
         self.delivery = Histogram(
@@ -71,6 +72,10 @@ class Metrics:
         # The library's own counting costs more than an evaluation; its counters get these when someone asks.
         self._answers[group_of(path), status] += 1
 
+    def opened(self, resume: str) -> None:
+        """Count a stream that was opened, by how its cursor was answered."""
+        self._resumes[resume] += 1
+
     def evaluated(self, count: int) -> None:
         """Count evaluations."""
         self._evaluations += count
@@ -93,6 +98,9 @@ class Metrics:
         answers, self._answers = self._answers, defaultdict(int)
         for (group, status), count in answers.items():
             self._requests.labels(group, str(status)).inc(count)
+        resumes, self._resumes = self._resumes, defaultdict(int)
+        for resume, count in resumes.items():
+            self._opened.labels(resume).inc(count)
         count, self._evaluations = self._evaluations, 0
         self._evaluated.inc(count)
 

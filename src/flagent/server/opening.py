@@ -6,9 +6,8 @@ import math
 import random
 import socket
 import time
+from collections.abc import Callable
 from typing import NamedTuple
-
-from prometheus_client import Counter
 
 from ..core.changes import Cursor, digest_text
 from ..wire.codec import PROTOCOL, Connected
@@ -50,9 +49,14 @@ class Start(NamedTuple):
     after: str = ""
     since: str = ""
 
+    @property
+    def replays(self) -> bool:
+        """Whether what it begins with has to be read from the log."""
+        return bool(self.since) and not self.after
+
 
 class Opening:
-    """Lets streams begin.
+    """Lets streams begin; `opened` is called for each with how its cursor was answered.
 
     Attributes:
         broadcaster: serves what was opened.
@@ -60,16 +64,14 @@ class Opening:
     """
 
     def __init__(
-        self, hub: Hub, storage: Storage, broadcaster: Broadcaster, settings: Settings, accepts: Counter
+        self, hub: Hub, storage: Storage, broadcaster: Broadcaster, settings: Settings, opened: Callable[[str], None]
     ) -> None:
         self.broadcaster = broadcaster
         self.admission = Admission(settings.open_rate)
         self._hub = hub
         self._storage = storage
         self._settings = settings
-        self._accepts = accepts
-        # Looking a counter up by its label costs more than counting.
-        self._opened: dict[str, Counter] = {}
+        self._opened = opened
         # What was said last, and when: streams that are opened within a millisecond are told the same.
         self._greetings: dict[tuple[Encoding, str, bool], tuple[int, Cursor, Messages]] = {}
         self._node = settings.node or socket.gethostname()
@@ -104,26 +106,28 @@ class Opening:
             Refusal: 400, `since` names no moment.
             StorageUnavailable: the changes since a moment can't be read.
         """
+        return await self._replayed(start, encoding) if start.replays else self.resumed(start, encoding)
+
+    def resumed(self, start: Start, encoding: Encoding) -> tuple[ChangeReader | CompatibleReader, Messages]:
+        """Return the same for a request that replays nothing, from memory."""
         compatible = encoding is COMPATIBLE
         known = (Cursor.parse(start.after) or UNKNOWN) if start.after else None
-        if known is None and start.since:
-            return await self._replayed(start, encoding)
         at = self._hub.cursor if known is None or (compatible and known is UNKNOWN) else known
         resume = "none" if known is None else RESUME[self._hub.bridge(known, start.wanted)]
-        self._count("compatible" if compatible else resume)
+        self._opened("compatible" if compatible else resume)
         reader = self._reader(at, start.wanted, encoding, resumes=known is not None)
         return reader, self.greeting(encoding, resume)
 
     async def _replayed(self, start: Start, encoding: Encoding) -> tuple[ChangeReader | CompatibleReader, Messages]:
         beginning = await replay.begin(self._storage, replay.moment(start.since), self._settings.max_replay)
         if beginning.refusal:
-            self._count("resync")
+            self._opened("resync")
             reader = self._reader(self._hub.cursor, start.wanted, encoding)
             greeting = self.greeting(encoding, "resync")
             return reader, encoding.joined((*greeting, *reader.restart(f"since {start.since}: {beginning.refusal}")))
         reader = self._reader(beginning.cursor, start.wanted, encoding)
         reader.catch_up = replay.Replay(self._storage, self._hub, reader, start.wanted, encoding)
-        self._count("replay")
+        self._opened("replay")
         return reader, self.greeting(encoding, "changes")
 
     def _reader(
@@ -132,12 +136,6 @@ class Opening:
         if encoding is COMPATIBLE:
             return CompatibleReader(self._hub, cursor, wanted)
         return ChangeReader(self._hub, cursor, wanted, encoding, resumes=resumes)
-
-    def _count(self, resume: str) -> None:
-        counter = self._opened.get(resume)
-        if counter is None:
-            counter = self._opened[resume] = self._accepts.labels(resume)
-        counter.inc()
 
     def greeting(self, encoding: Encoding, resume: str, *, with_digest: bool = True) -> Messages:
         """Return `connected`: how the cursor was answered, and where the server is."""

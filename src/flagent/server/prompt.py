@@ -1,10 +1,11 @@
 """Requests that are answered in the very call that brings their last byte.
 
 For each request uvicorn makes a cycle, an event and a task, which together cost more than an evaluation; an evaluation
-waits for nothing and needs none of them. So a connection holds back from uvicorn what may be answered at once, until it
-is complete, has it answered, and writes the answer in one piece. Everything unusual goes uvicorn's way, as if it had
-come only now: what is more work than one turn on the event loop, what wants the connection to end, to be upgraded or
-to be told to go on, what comes before the answer to something else, and what pages of other origins ask.
+waits for nothing and needs none of them, and neither does a stream that begins, which takes the connection with it.
+So a connection holds back from uvicorn what may be answered at once, until it is complete, has it answered, and writes
+the answer in one piece. Everything unusual goes uvicorn's way, as if it had come only now: what is more work than one
+turn on the event loop, what wants the connection to end, to be upgraded or to be told to go on, what comes before the
+answer to something else, and what pages of other origins ask.
 
 `takeover.missing` looks for the parts of uvicorn that this leans on; without them nothing is held back.
 """
@@ -16,12 +17,13 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from .asgi import NOT_MODIFIED, Answer
+from .asgi import NOT_MODIFIED, Answer, Begun
 from .heads import Heads
 from .protocols import Connection
 
 #: Bytes of a body that are held back; more than that uvicorn takes at the pace of whoever reads it.
 _MOST_HELD = 64 << 10
+_END_OF_HEAD = b"\r\n\r\n"
 #: The methods of what may be answered at once.
 _METHODS = {b"GET": "GET", b"POST": "POST"}
 #: Headers of requests that are not answered at once.
@@ -39,7 +41,7 @@ class Prompt(Protocol):
     heads: Heads
     prompt_paths: dict[bytes, str]
 
-    def prompt(self, scope: Scope, body: bytes) -> Answer | None:
+    def prompt(self, scope: Scope, body: bytes) -> Answer | Begun | None:
         """Answer a request; None, without a trace, if that takes longer or has to wait."""
 
 
@@ -49,8 +51,10 @@ class PromptConnection(Connection):
     _prompt: Prompt | None = None
     # The body, so far, of a request that is held back; None while there is none.
     _body: bytearray | None = None
-    # Who sends many requests at once takes turns with all others.
-    _has_turn = False
+    # What is being read, until something of it was answered: who sends many requests at once takes turns with others.
+    _segment: bytes | None = None
+    # In which of them the request begins.
+    _begun_in: bytes | None = None
     # Whether nothing among the headers is for uvicorn.
     _is_plain = True
     # One timer for all answers, instead of a new one with each.
@@ -80,12 +84,14 @@ class PromptConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of requests."""
-        self._has_turn = True
+        self._segment = data
         super().data_received(data)
+        self._segment = self._begun_in = None
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._is_plain = True
+        self._begun_in = self._segment
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -123,13 +129,23 @@ class PromptConnection(Connection):
             self._hand_over()
             super().on_message_complete()
             return
-        self._body, self._has_turn, self._incomplete = None, False, False
-        self._write(self._prompt.heads, answer)
+        self._body, self._segment, self._incomplete = None, None, False
+        # A stream that has begun has the connection to itself.
+        if isinstance(answer, Answer):
+            self._write(self._prompt.heads, answer)
+
+    @property
+    def ends_here(self) -> bool:
+        """Whether a request that is held back came in one piece, and nothing with it."""
+        segment, body = self._segment, self._body
+        if segment is None or segment is not self._begun_in or body is None:
+            return False
+        return segment.find(_END_OF_HEAD) + len(_END_OF_HEAD) + len(body) == len(segment)
 
     def _may_be_held(self, prompt: Prompt) -> bool:
         path, _, query = self.url.partition(b"?")
         target, parser = prompt.prompt_paths.get(path), self.parser
-        if target is None or not self._is_plain or not self._has_turn or b"#" in query:
+        if target is None or not self._is_plain or self._segment is None or b"#" in query:
             return False
         method = _METHODS.get(parser.get_method())
         if (
@@ -186,11 +202,6 @@ class PromptConnection(Connection):
             self._rest = self.loop.call_later(left, self._rested)
         else:
             self.transport.close()
-
-    def _is_answered(self) -> bool:
-        """Whether uvicorn has answered all that it was given."""
-        cycle = self.cycle
-        return cycle is None or (cycle.response_complete and not self.pipeline)  # type: ignore[redundant-expr]
 
     def _end_rest(self) -> None:
         if self._rest is not None:

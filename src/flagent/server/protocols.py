@@ -11,7 +11,7 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from .asgi import TRANSPORT
@@ -19,7 +19,7 @@ from .sending import bytes_left
 
 #: Seconds from the first byte of a request, or from the beginning of the connection, to the last byte.
 REQUEST_TIMEOUT = 60.0
-#: Seconds after which an answer that is complete must have got further on its way.
+#: Seconds after which answers that are complete must have got further on their way.
 LINGER = 10.0
 #: Whether there is nothing in the beginning of uvicorn's connections but what was there when it was read.
 _BEGINS_AS_KNOWN = {
@@ -36,6 +36,10 @@ class Connection(HttpToolsProtocol):
     _incomplete = True
     _request_limit: asyncio.TimerHandle | None = None
     _lingering: asyncio.TimerHandle | None = None
+    # What uvicorn writes to; None while it has answered nothing.
+    _counted: _Counted | None = None
+    # Whose answer is under way while others wait for theirs; uvicorn knows the last one only.
+    _served: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to serve a client."""
@@ -59,6 +63,11 @@ class Connection(HttpToolsProtocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+        served, self._served = self._served, None
+        if served is not None and not served.response_complete:
+            # Uvicorn would let its application wait for ever.
+            served.disconnected = True
+            served.message_event.set()
 
     def leave(self) -> None:
         """Let the connection go to another protocol."""
@@ -88,8 +97,20 @@ class Connection(HttpToolsProtocol):
         self._incomplete = False
         super().on_message_complete()
 
+    def on_headers_complete(self) -> None:
+        """Begin to answer, and count what is written."""
+        before = self.cycle
+        super().on_headers_complete()
+        if self.cycle is not before:
+            if len(self.pipeline) == 1:
+                self._served = before
+            if self._counted is None:
+                self._counted = _Counted(self.transport)
+            self.cycle.transport = self._counted  # type: ignore[assignment]
+
     def on_response_complete(self) -> None:
         """See that the client takes what is still on its way."""
+        self._served = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self._lingering is None and self.transport.get_write_buffer_size():
             self._linger()
@@ -97,19 +118,54 @@ class Connection(HttpToolsProtocol):
     def _expect(self) -> None:
         self._request_limit = self.loop.call_later(REQUEST_TIMEOUT, self.transport.abort)
 
-    def _linger(self) -> None:
-        left, answer = bytes_left(self.transport), self.cycle
-        self._lingering = self.loop.call_later(LINGER, self._judge, left, answer)
+    def _linger(self, owed: int | None = None) -> None:
+        """Look later whether the client takes what it is `owed`; without a number that is all that is on its way."""
+        left = bytes_left(self.transport)
+        # An answer that is written meanwhile adds to what is left, and must not hide what was taken.
+        self._lingering = self.loop.call_later(
+            LINGER, self._judge, self._written() - left, left if owed is None else owed
+        )
 
-    def _judge(self, left: int, answer: object) -> None:
+    def _judge(self, taken_before: int, owed: int) -> None:
         self._lingering = None
-        # Another answer that has begun meanwhile is judged when it is complete.
-        if answer is not self.cycle or not self.transport.get_write_buffer_size():
+        transport = self.transport
+        if transport.get_protocol() is not self or not transport.get_write_buffer_size():
             return
-        if bytes_left(self.transport) < left:
+        taken = self._written() - bytes_left(transport) - taken_before
+        if taken <= 0:
+            transport.abort()
+        elif taken < owed:
+            self._linger(owed - taken)
+        elif self._is_answered():
             self._linger()
-        else:
-            self.transport.abort()
+        # What is left is of an answer that is under way. A download has a limit of its own, and anything else lingers
+        # when it is complete.
+
+    def _written(self) -> int:
+        return 0 if self._counted is None else self._counted.written
+
+    def _is_answered(self) -> bool:
+        """Whether uvicorn has answered all that it was given."""
+        cycle = self.cycle
+        return cycle is None or (cycle.response_complete and not self.pipeline)  # type: ignore[redundant-expr]
+
+
+class _Counted:
+    """A transport as uvicorn writes to it; what was written is counted."""
+
+    __slots__ = ("_transport", "written")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.written = 0
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        """Write bytes."""
+        self.written += len(data)
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class SocketConnection(WebSocketsSansIOProtocol):

@@ -37,6 +37,7 @@ from .broadcast import Broadcaster
 from .connection import transport_of
 from .eager import Remainder
 from .heads import CLOSE, Heads
+from .prompt import PromptConnection
 from .protocols import Connection
 from .stream import PIECE, Stream
 
@@ -50,6 +51,9 @@ _USED = (
     # `disconnected` is how a cycle knows that nobody waits for its answer any more.
     (RequestResponseCycle.run_asgi, {"disconnected", "response_complete", "on_response"}),
     (RequestResponseCycle.send, {"disconnected", "response_started", "response_complete", "keep_alive", "on_response"}),
+    # Where `protocols` counts what is written, and by what it tells an application that its client is gone.
+    (RequestResponseCycle.send, {"transport", "write"}),
+    (RequestResponseCycle.receive, {"disconnected", "message_event"}),
     (HttpToolsProtocol.__init__, {"parser", "connections", "server_state", "pipeline", "cycle", "flow", "root_path"}),
     (FlowControl.__init__, {"write_paused"}),
     (HttpToolsProtocol.connection_made, {"connections"}),
@@ -97,31 +101,40 @@ class Takeover:
 
     def stream(self, scope: Scope, headers: tuple[tuple[bytes, bytes], ...]) -> Taken | None:
         """Return the connection of a request whose answer has not begun; None where the answer has to go by ASGI."""
-        connection = self._connection(scope)
-        if connection is None:
+        # Pages of other origins need headers of their own, which are put into an answer on its way by ASGI.
+        connection = None if asgi.header(scope, b"origin") else self._connection(scope)
+        # Whoever sends a second request before the first is answered is waiting for that answer.
+        if connection is None or connection.cycle.scope is not scope or connection.pipeline:
             return None
-        transport, cycle, state = connection.transport, connection.cycle, connection.server_state
         # Neither an answer nor the lack of one is missed when the application returns.
-        cycle.disconnected = cycle.response_complete = True
+        connection.cycle.disconnected = connection.cycle.response_complete = True
+        return self.take(connection, headers)
+
+    def held(self, scope: Scope) -> PromptConnection | None:
+        """Return the connection of a request that is held back, if it can be taken in the callback of its end."""
+        # What pages of other origins ask is never held back.
+        connection = self._connection(scope)
+        return connection if isinstance(connection, PromptConnection) and connection.ends_here else None
+
+    def take(self, connection: Connection, headers: tuple[tuple[bytes, bytes], ...]) -> Taken:
+        """Take a connection for which nobody else has an answer, and return its new form."""
+        transport, state = connection.transport, connection.server_state
         state.total_requests += 1
         connection.leave()
         head = self._heads.of(state, 200, (*headers, CLOSE))
         taken = Taken(transport, state, head, paused=connection.flow.write_paused)
-        # Parser and protocol refer to each other, which only the collector would find out.
+        # Parser and protocol refer to each other, which only the collector would find out. A parser that calls us at
+        # this moment is kept by its caller.
         connection.parser = None  # type: ignore[assignment]
         transport.set_protocol(taken)
         return taken
 
     def _connection(self, scope: Scope) -> Connection | None:
         transport = transport_of(scope)
-        # Pages of other origins need headers of their own, which are put into an answer on its way by ASGI.
-        if self._missing or transport is None or asgi.header(scope, b"origin"):
+        if self._missing or transport is None:
             return None
         connection = transport.get_protocol()
-        if not isinstance(connection, Connection) or transport.is_closing():
-            return None
-        # Whoever sends a second request before the first is answered is waiting for that answer.
-        return connection if connection.cycle.scope is scope and not connection.pipeline else None
+        return connection if isinstance(connection, Connection) and not transport.is_closing() else None
 
 
 class Taken(asyncio.Protocol):

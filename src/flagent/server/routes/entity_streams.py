@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from ...wire.encodings import FULL
 from .. import asgi
-from ..asgi import Answer, Refusal
+from ..asgi import Answer, Begun, Refusal
 from ..gate import access_of
 from ..opening import Opening
 from ..settings import Settings
@@ -34,16 +34,33 @@ class EntityStreamRoute:
         try:
             asgi.check_method(scope, "GET", "POST")
             self._opening.admit()
-            watch = await self._watch(scope, receive)
+            body = await self._body(scope, receive)
+            watch = self._watch(scope, body)
             reader, greeting = self._watching.entity(watch, access_of(scope), FULL)
         except Refusal as refusal:
             return refusal.answer
         await self._event_streams.begin(scope, receive, send, reader, Kind.EVALUATIONS, greeting)
         return None
 
-    async def _watch(self, scope: Scope, receive: Receive) -> Watch:
+    def at_once(self, scope: Scope, body: bytes) -> Answer | Begun | None:
+        """Begin the stream in the middle of a callback; None if it takes a task.
+
+        Raises:
+            Refusal: as by a task.
+        """
+        connection = self._event_streams.held(scope)
+        if connection is None:
+            return None
+        self._opening.admit()
+        asgi.check_size(body, self._settings.max_body_bytes)
+        reader, greeting = self._watching.entity(self._watch(scope, body), access_of(scope), FULL)
+        return self._event_streams.begin_at_once(connection, scope, reader, Kind.EVALUATIONS, greeting)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes:
+        return await asgi.read_body(receive, self._settings.max_body_bytes) if scope["method"] == "POST" else b""
+
+    def _watch(self, scope: Scope, body: bytes) -> Watch:
         if scope["method"] == "POST":
-            body = await asgi.read_body(receive, self._settings.max_body_bytes)
             watch = asgi.decoded("body", body, self._decoder)
         else:
             watch = Watch.of_query(asgi.query(scope))

@@ -15,14 +15,15 @@ from ...errors import StorageUnavailable
 from ...wire import sse
 from ...wire.encodings import COMPATIBLE, FULL, Encoding, Messages
 from .. import asgi
-from ..asgi import Answer, Refusal
+from ..asgi import Answer, Begun, Refusal
 from ..broadcast import Broadcaster
 from ..connection import about, current_task, prepare, transport_of
 from ..filters import Filter
 from ..opening import Opening, Start
+from ..prompt import PromptConnection
 from ..settings import Settings
-from ..stream import EventStreamOutlet, Kind, Reader, Stream
-from ..takeover import Takeover
+from ..stream import About, EventStreamOutlet, Kind, Reader, Stream
+from ..takeover import Taken, Takeover
 
 PATHS = ("/api/v1/realtime/sse", "/realtime/sse")
 
@@ -57,9 +58,21 @@ class StreamRoute:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             await send({"type": "http.response.body", "body": b""})
             return None
-        kind = Kind.COMPATIBLE if asked.encoding is COMPATIBLE else Kind.SSE
-        await self._event_streams.begin(scope, receive, send, reader, kind, greeting)
+        await self._event_streams.begin(scope, receive, send, reader, asked.kind, greeting)
         return None
+
+    def at_once(self, scope: Scope, _body: bytes) -> Answer | Begun | None:
+        """Begin the stream in the middle of a callback; None if that has to wait, or it is no such stream.
+
+        Raises:
+            Refusal: as by a task.
+        """
+        asked, connection = asked_by(scope), self._event_streams.held(scope)
+        if connection is None or scope["method"] != "GET" or asked.start.replays:
+            return None
+        self._opening.admit()
+        reader, greeting = self._opening.resumed(asked.start, asked.encoding)
+        return self._event_streams.begin_at_once(connection, scope, reader, asked.kind, greeting)
 
 
 class Asked(NamedTuple):
@@ -67,6 +80,11 @@ class Asked(NamedTuple):
 
     start: Start
     encoding: Encoding
+
+    @property
+    def kind(self) -> Kind:
+        """What the stream carries."""
+        return Kind.COMPATIBLE if self.encoding is COMPATIBLE else Kind.SSE
 
 
 def asked_by(scope: Scope) -> Asked:
@@ -105,14 +123,30 @@ class EventStreams:
         prepare(transport_of(scope), self._settings.write_timeout)
         taken = self._takeover.stream(scope, HEADERS)
         if taken is not None:
-            stream = Stream(reader, taken, owner=None, transport=taken.transport, about=opener)
-            taken.carry(stream, self._broadcaster)
-            self._broadcaster.open(stream, (taken.head, self._retry, *greeting))
+            self._carry(taken, reader, opener, greeting)
             return
         await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
         outlet = EventStreamOutlet(send)
         stream = Stream(reader, outlet, owner=current_task(), transport=transport_of(scope), about=opener)
         await serve(self._broadcaster, stream, (self._retry, *greeting), receive)
+
+    def held(self, scope: Scope) -> PromptConnection | None:
+        """Return the connection on which `begin_at_once` can answer a request, if it can."""
+        return self._takeover.held(scope)
+
+    def begin_at_once(
+        self, connection: PromptConnection, scope: Scope, reader: Reader, kind: Kind, greeting: Messages
+    ) -> Begun:
+        """Answer a request in the callback that brought its end."""
+        opener = about(scope, kind, reader.wanted)
+        prepare(connection.transport, self._settings.write_timeout)
+        self._carry(self._takeover.take(connection, HEADERS), reader, opener, greeting)
+        return Begun.STREAM
+
+    def _carry(self, taken: Taken, reader: Reader, opener: About, greeting: Messages) -> None:
+        stream = Stream(reader, taken, owner=None, transport=taken.transport, about=opener)
+        taken.carry(stream, self._broadcaster)
+        self._broadcaster.open(stream, (taken.head, self._retry, *greeting))
 
 
 async def serve(broadcaster: Broadcaster, stream: Stream, greeting: Messages, receive: Receive) -> None:
