@@ -140,7 +140,11 @@ def workers(found: dict[str, Any]) -> str:
     """Return the tables of one and two workers."""
     woken = [
         [name, *(number(found["waking"]["sqlite"][mark][point]) for point in ("p50", "p99", "max"))]
-        for name, mark in (("the same worker", "commit_to_own_ms"), ("the other worker", "commit_to_other_ms"))
+        for name, mark in (
+            ("the other worker is woken", "commit_to_woken_ms"),
+            ("a stream of the same worker has it", "commit_to_own_ms"),
+            ("a stream of the other worker has it", "commit_to_other_ms"),
+        )
     ]
     rows = []
     for count, each in found["workers"].items():
@@ -151,7 +155,7 @@ def workers(found: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             markdown((*header, "p99, ms", "MB"), rows),
-            markdown(("Milliseconds to a stream of", "p50", "p99", "max"), woken),
+            markdown(("Milliseconds until", "p50", "p99", "max"), woken),
         ]
     )
 

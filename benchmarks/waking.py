@@ -25,32 +25,33 @@ _T = TypeVar("_T")
 _PAUSE = 0.01
 _WARM_UP = 20
 
-#: A server of two workers that notes when it has committed a change, on the machine's monotonic clock.
+#: A server of two workers that notes when it has committed a change, and when a worker hears of another one's, on the
+#: machine's monotonic clock.
 _SERVER = """
 import os, sys, threading, time
-from sqlalchemy import Engine, event
-from sqlalchemy.pool import Pool
+from sqlalchemy.engine.default import DefaultDialect
 from flagent.server.run import serve
 from flagent.server.settings import Settings
-here = threading.local()
+from flagent.server.storage import Storage
+commit, hinted = DefaultDialect.do_commit, Storage.hinted
 notes = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-def committing(connection):
+def noted(dialect, connection):
+    begun = time.monotonic()
+    commit(dialect, connection)
     # Readers end their transactions by a COMMIT, too.
     if threading.current_thread().name.startswith("flagent-write"):
-        here.begun = time.monotonic()
-def checked_in(*_):
-    if getattr(here, "begun", None) is not None:
-        os.write(notes, f"{here.begun} {time.monotonic()}\\n".encode())
-        here.begun = None
-event.listen(Engine, "commit", committing)
-event.listen(Pool, "checkin", checked_in)
+        os.write(notes, f"{begun} {time.monotonic()}\\n".encode())
+def heard(storage):
+    os.write(notes, f"heard {time.monotonic()}\\n".encode())
+    hinted(storage)
+DefaultDialect.do_commit, Storage.hinted = noted, heard
 settings = Settings(port=0, workers=2, database_url=sys.argv[1], open_rate=0)
 serve(settings, on_ready=lambda url: print(url, flush=True))
 """
 
 
 def measure_waking(database: str, changes: int) -> dict[str, Any]:
-    """Return the milliseconds until streams have a change, at the worker that makes it and at the other one."""
+    """Return the milliseconds until the other worker is woken, and streams of both workers have a change."""
     with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder) / "commits"
         command = [sys.executable, "-c", _SERVER, database, str(notes)]
@@ -65,22 +66,30 @@ def measure_waking(database: str, changes: int) -> dict[str, Any]:
         finally:
             process.kill()
             process.wait()
-        commits = [(float(begun), float(done)) for begun, done in map(str.split, notes.read_text().splitlines())]
-    return _delays(moments[_WARM_UP:], commits)
+        lines = list(map(str.split, notes.read_text().splitlines()))
+    commits = [(float(begun), float(done)) for begun, done in lines if begun != "heard"]
+    wakes = [float(at) for mark, at in lines if mark == "heard"]
+    return _delays(moments[_WARM_UP:], commits, wakes)
 
 
-def _delays(moments: list[tuple[float, float, float]], commits: list[tuple[float, float]]) -> dict[str, Any]:
-    own, other, between, late = [], [], [], 0
+def _delays(
+    moments: list[tuple[float, float, float]], commits: list[tuple[float, float]], wakes: list[float]
+) -> dict[str, Any]:
+    woken, own, other, between, late = [], [], [], [], 0
     begun = [each[0] for each in commits]
     for sent, at_own, at_other in moments:
         # Nothing else is written meanwhile.
         done = commits[bisect_left(begun, sent)][1]
+        wake = bisect_left(wakes, done)
+        check(wake < len(wakes) and wakes[wake] < at_other, "a worker was not woken")
+        woken.append((wakes[wake] - done) * 1000)
         own.append((at_own - done) * 1000)
         other.append((at_other - done) * 1000)
         between.append((at_other - at_own) * 1000)
         late += at_other - done > 0.2
     return {
         "changes": len(moments),
+        "commit_to_woken_ms": spread(woken),
         "commit_to_own_ms": spread(own),
         "commit_to_other_ms": spread(other),
         "own_to_other_ms": spread(between),

@@ -4,9 +4,9 @@
 
 The server is a process of its own on a SQLite file; the clients are in this one, on loopback.
 
-    waking      two workers, changes one by one at one of them; milliseconds from the end of the commit to the event at
-                a stream of the same worker and at a stream of the other one (the goal: the other's p50 under 2 ms),
-                counted where the event is read, so with both ways through the kernel
+    waking      two workers, changes one by one at one of them; milliseconds from the end of the commit until the other
+                one is woken (the goal: p50 under 2 ms), and to the event at a stream of the same worker and at one of
+                the other, counted where the event is read, so with both ways through the kernel
     evaluation  requests on 32 connections, as fast as they are answered; requests per second, and microseconds of the
                 server's CPU time for each
     fan_out     clients follow the stream while changes are made one by one; milliseconds until each has it, and
@@ -194,7 +194,7 @@ def measure(clients: int, *, quick: bool, postgres: str | None) -> dict[str, Any
             fill(server.url, _FLAGS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             workers = runner.run(measure_rounds(database, clients, quick=quick))
-    met = all(each["commit_to_other_ms"]["p50"] < _WAKE_GOAL_MS for each in waking.values())
+    met = all(each["commit_to_woken_ms"]["p50"] < _WAKE_GOAL_MS for each in waking.values())
     goals = {"woken_within_2_ms": met}
     return {"surroundings": around, "cores": os.cpu_count(), "waking": waking, "workers": workers, "goals": goals}
 
@@ -202,7 +202,8 @@ def measure(clients: int, *, quick: bool, postgres: str | None) -> dict[str, Any
 def show(results: dict[str, Any]) -> None:
     """Print the results for people."""
     for engine, each in results["waking"].items():
-        print(f"{each['changes']} changes on {engine}, ms from the commit: own worker {each['commit_to_own_ms']}")
+        print(f"{each['changes']} changes on {engine}, ms from the commit: the other worker woken")
+        print(f"  {each['commit_to_woken_ms']}, event at its own worker {each['commit_to_own_ms']}")
         print(f"  other worker {each['commit_to_other_ms']}, later than own {each['own_to_other_ms']}")
         print(f"  {each['later_than_200_ms']} came by the poll only")
     for count, each in results["workers"].items():
