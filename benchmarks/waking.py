@@ -81,7 +81,8 @@ def _delays(
         # Nothing else is written meanwhile.
         done = commits[bisect_left(begun, sent)][1]
         wake = bisect_left(wakes, done)
-        check(wake < len(wakes) and wakes[wake] < at_other, "a worker was not woken")
+        # Its own look at the log, four times a second, may come first.
+        check(wake < len(wakes), "a worker was not woken")
         woken.append((wakes[wake] - done) * 1000)
         own.append((at_own - done) * 1000)
         other.append((at_other - done) * 1000)
