@@ -9,7 +9,7 @@ import socket
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from waiting import until
 
 from flagent.server import run, takeover
+from flagent.server.broadcast import Broadcaster
 from flagent.server.prompt import PromptConnection
 from flagent.server.settings import Settings
 
@@ -293,6 +294,23 @@ class TestStreams:
             client.sendall(_STREAM)
 
             assert received(client, b"}").startswith(b"HTTP/1.1 401 ")
+
+    @pytest.mark.parametrize("more", [b"", b"&since=2000-01-01T00:00:00Z"], ids=["at once", "by a task"])
+    def test_one_that_can_not_be_served_ends_its_connection(
+        self, start: Start, more: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def failing(*_: object) -> None:
+            raise RuntimeError("a bug")
+
+        server = start()
+        monkeypatch.setattr(Broadcaster, "open", failing)
+        with connected(server) as client:
+            client.sendall(request(method=b"GET", path=b"/realtime/sse?payload=flag" + more))
+
+            found = b""
+            with suppress(ConnectionResetError):
+                found = everything(client)
+        assert b"internal server error" not in found
 
     @pytest.mark.parametrize("more", [b"", b"&since=2000-01-01T00:00:00Z"], ids=["from now on", "replayed"])
     def test_each_counts_once(self, start: Start, more: bytes) -> None:

@@ -146,7 +146,12 @@ class EventStreams:
     def _carry(self, taken: Taken, reader: Reader, opener: About, greeting: Messages) -> None:
         stream = Stream(reader, taken, owner=None, transport=taken.transport, about=opener)
         taken.carry(stream, self._broadcaster)
-        self._broadcaster.open(stream, (taken.head, self._retry, *greeting))
+        try:
+            self._broadcaster.open(stream, (taken.head, self._retry, *greeting))
+        except BaseException:
+            # Nobody else ends it, and it is no place for an answer that says what happened.
+            taken.transport.abort()
+            raise
 
 
 async def serve(broadcaster: Broadcaster, stream: Stream, greeting: Messages, receive: Receive) -> None:
