@@ -40,16 +40,6 @@ def opened(server: LiveServer, *, receive_buffer: int = 0) -> Iterator[socket.so
         yield client
 
 
-def is_cut(client: socket.socket) -> bool:
-    """Wait until the server ends the connection."""
-    try:
-        while client.recv(65536):
-            pass
-    except ConnectionError:
-        pass
-    return True
-
-
 def _passed(began: float, seconds: float) -> bool:
     return time.monotonic() - began > seconds
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 from live import LiveServer
+from raw_client import is_cut, received
 from sse_messages import Message, Subscriber
 from waiting import until
 
@@ -53,23 +54,6 @@ def raw(server: LiveServer, request: bytes) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall(request)
         yield client
-
-
-def received(client: socket.socket, wanted: bytes) -> bytes:
-    """Return all that comes until `wanted` has come."""
-    found = b""
-    while wanted not in found:
-        chunk = client.recv(65536)
-        assert chunk, f"the connection ended after {found!r}"
-        found += chunk
-    return found
-
-
-def is_cut(client: socket.socket) -> bool:
-    with suppress(ConnectionError):
-        while client.recv(65536):
-            pass
-    return True
 
 
 def rest(stream: Subscriber) -> list[Message]:

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from live import LiveServer
+from raw_client import received
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from waiting import until
 
@@ -92,16 +93,6 @@ def connected(server: LiveServer) -> Iterator[socket.socket]:
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield client
-
-
-def received(client: socket.socket, wanted: bytes) -> bytes:
-    """Return all that comes until `wanted` has come."""
-    found = b""
-    while wanted not in found:
-        chunk = client.recv(65536)
-        assert chunk, f"the connection ended after {found!r}"
-        found += chunk
-    return found
 
 
 def everything(client: socket.socket) -> bytes:
