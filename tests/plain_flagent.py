@@ -268,10 +268,11 @@ class PlainFlagent:
         ):
             request.send_header(name, value)
         request.end_headers()
+        # Whoever has read the greeting gets what happens from then on.
+        self._streams[waiting] = parse_qs(urlsplit(request.path).query)
         with suppress(OSError):
             hello = {"type": "connected", "message": "Connected to Flagent realtime updates"}
             request.wfile.write(frame("connected", hello))
-            self._streams[waiting] = parse_qs(urlsplit(request.path).query)
             while (event := waiting.get()) is not _END:
                 request.wfile.write(frame(event["type"], event, event.pop("id", None)))
         self._streams.pop(waiting, None)

@@ -24,7 +24,8 @@ from ..wire.updates import Summary
 from .address import STREAM_PATHS
 from .advice import Advice
 from .history import Pulse
-from .transport import Stream, Transport
+from .streamed import Stream
+from .transport import Transport
 
 _log = logging.getLogger("flagent.client")
 

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import DecodeError, FlagentError, HTTPStatusError
+from ..errors import DecodeError, HTTPStatusError
 from ..version import __version__
-from ..wire.backoff import parse_retry_after
 from .api_keys import KeySource
 from .config import ClientSettings
 from .daemons import in_daemon_thread
-from .failures import is_tls, transport_error
+from .failures import is_tls
 from .heads import check_coding, redirected
 from .http_library import make_client
 from .small_pieces import read_in_small_pieces
+from .streamed import Stream, translated
 
 if TYPE_CHECKING:
     import httpx2
@@ -45,44 +43,6 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class Stream:
-    """An answer whose body is read as it arrives; to be closed by whoever opened it.
-
-    Attributes:
-        status: the HTTP status code.
-        content_type: value of the header, or an empty text.
-        retry_after: seconds that the server asks to wait, or None.
-    """
-
-    def __init__(self, response: httpx2.Response, chunks: AsyncGenerator[bytes, None]) -> None:
-        self.status = response.status_code
-        self.content_type = response.headers.get("content-type", "")
-        self.retry_after = parse_retry_after(response.headers.get("retry-after"), time.time())
-        self._connection = response.extensions.get("network_stream")
-        self._url = str(response.url.copy_with(query=None))
-        self._response = response
-        self._chunks = chunks
-
-    async def read(self) -> bytes:
-        """Return what arrived, decompressed; empty at the end.
-
-        Raises:
-            TransportError: the connection broke, or the body can't be decompressed.
-        """
-        with _translated(f"stream {self._url}"):
-            return await anext(self._chunks, b"")
-
-    def descriptor(self) -> int:
-        """Return the file descriptor of the connection; -1 when it is closed already, or hidden."""
-        opened = None if self._connection is None else self._connection.get_extra_info("socket")
-        return -1 if opened is None else int(opened.fileno())
-
-    async def aclose(self) -> None:
-        """Close the connection."""
-        await self._chunks.aclose()
-        await self._response.aclose()
 
 
 class Transport:
@@ -127,7 +87,7 @@ class Transport:
             DecodeError: the body is larger than `max_bytes`.
         """
         url = self.settings.root + path
-        with _translated(f"{method} {url}", timeout):
+        with translated(f"{method} {url}", timeout):
             async with asyncio.timeout(timeout):
                 response = await self._open(method, url, query, headers, content)
                 try:
@@ -144,12 +104,10 @@ class Transport:
         """
         url = root + path
         timeout = CONNECT_TIMEOUT + HEADER_TIMEOUT
-        with _translated(f"GET {url}", timeout):
+        with translated(f"GET {url}", timeout):
             async with asyncio.timeout(timeout):
                 response = await self._open("GET", url, query, headers, None)
-        # What is not compressed comes in the same pieces without the library's steps for what is.
-        coded = "content-encoding" in response.headers
-        stream = Stream(response, response.aiter_bytes() if coded else response.aiter_raw())
+        stream = Stream(response)
         read_in_small_pieces(stream.descriptor())
         self._streams.add(stream)
         return stream
@@ -250,18 +208,6 @@ class Transport:
                     "flagent certificates", partial(make_client, self.settings), finish=True
                 )
         return self._client
-
-
-@contextmanager
-def _translated(what: str, timeout: float | None = None) -> Iterator[None]:
-    import httpx2
-
-    try:
-        yield
-    except FlagentError:
-        raise
-    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, OSError, ValueError) as exc:
-        raise transport_error(what, exc, timeout) from exc
 
 
 async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
