@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from ..errors import ConfigurationError
 from .async_offline import AsyncOfflineManager
@@ -15,7 +15,9 @@ from .config import OfflineConfig
 from .loop_thread import STOP_TIMEOUT
 from .offline import OfflineManager
 from .selection import Filter
-from .targets import Where
+
+if TYPE_CHECKING:
+    from .targets import Where
 
 _M = TypeVar("_M", OfflineManager, AsyncOfflineManager)
 

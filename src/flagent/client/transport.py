@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import DecodeError, FlagentError, HTTPStatusError
 from ..version import __version__
 from ..wire.backoff import parse_retry_after
-from .api_keys import KeySource
 from .config import ClientSettings
 from .daemons import in_daemon_thread
 from .failures import is_tls, transport_error
 from .heads import check_coding, redirected
 from .http_library import make_client
+from .key_source import KeySource
 
 if TYPE_CHECKING:
     import httpx2
