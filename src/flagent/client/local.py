@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.constraints import text
 from ..core.evaluation import EvalResult, Reason, Ruleset
-from ..core.explain import Explanation, explain
 from ..errors import ConfigurationError
 from .address import root_of
 from .config import OfflineConfig, show_debug_logs
@@ -22,6 +21,7 @@ from .targets import GivenFlags, fitted, is_given, target_of
 from .values import TypedValues
 
 if TYPE_CHECKING:
+    from ..core.explain import Explanation
     from .batches import EvalRequest
     from .callbacks import FlagChange, ValueChange
     from .listeners import Registration
@@ -102,6 +102,9 @@ class LocalFlags(TypedValues):
 
         `str` of it is text for people. Until there is a snapshot the result in it says `NOT_READY`.
         """
+        # Programs in production do without it.
+        from ..core.explain import Explanation, explain
+
         ruleset = self._held()
         if ruleset is None:
             return Explanation(_not_ready(flag_key, 0, entity_id), "", False, None, None, ())

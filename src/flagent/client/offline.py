@@ -78,6 +78,8 @@ class OfflineManager(LocalFlags):
             Closed: the manager is closed.
         """
         self._wake()
+        if self._session.is_settled and not force_refresh:
+            return
         self._thread.call(self._session.bootstrap(force_refresh=force_refresh, timeout=timeout), timeout)
 
     def prewarm(self) -> None:

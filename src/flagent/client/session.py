@@ -82,6 +82,11 @@ class Session:
                 raise Closed("the manager was closed meanwhile")
         return self.upkeep
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to load, and nothing to keep fresh: the program's own flags are held."""
+        return is_given(self.target) and self.replica.ruleset is not None and not self.plan.closed
+
     async def bootstrap(self, *, force_refresh: bool, timeout: float) -> None:
         """Load a snapshot, unless one is held; begin to poll if that is configured.
 

@@ -18,7 +18,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Protocol
+from typing import Any
 
 from . import subinterpreters
 from .model import Constraint
@@ -40,19 +40,6 @@ _BLANKS = "".join(map(chr, range(0x21)))
 MAX_STEPS = 10_000_000
 #: From here on an integral float is written with an exponent.
 _EXPONENT_FROM = 1e21
-
-
-class Pattern(Protocol):
-    """What a compiled regular expression can do.
-
-    Attributes:
-        programsize: how many instructions it has.
-    """
-
-    programsize: int
-
-    def search(self, text: str) -> object | None:
-        """Return a match anywhere in `text`, or None."""
 
 
 def text(value: object) -> str | None:
@@ -137,7 +124,7 @@ def compile_search(pattern: str) -> Callable[[str], bool] | None:
     options = re2.Options()
     options.log_errors = False  # otherwise RE2 writes to stderr by itself
     try:
-        compiled: Pattern = re2.compile(pattern, options)
+        compiled: Any = re2.compile(pattern, options)
     except (re2.error, UnicodeError):
         return None
 
