@@ -213,9 +213,10 @@ class View:
         self.epoch = stored.snapshot.epoch
         return stored
 
-    async def append(self, changes: Sequence[Change], ids: Ids) -> None:
+    async def append(self, changes: Sequence[Change], ids: Ids, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Commit changes, and wake the tail."""
         async with self._database.lock:
+            self._loop.call_soon(meanwhile)
             await self._append(changes, ids)
 
     async def _append(self, changes: Sequence[Change], ids: Ids) -> None:

@@ -23,6 +23,7 @@ from .failures import is_tls, transport_error
 from .heads import check_coding, redirected
 from .http_library import make_client
 from .key_source import KeySource
+from .small_pieces import read_in_small_pieces
 
 if TYPE_CHECKING:
     import httpx2
@@ -147,6 +148,7 @@ class Transport:
             async with asyncio.timeout(timeout):
                 response = await self._open("GET", url, query, headers, None)
         stream = Stream(response, response.aiter_bytes())
+        read_in_small_pieces(stream.descriptor())
         self._streams.add(stream)
         return stream
 

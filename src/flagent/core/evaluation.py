@@ -117,7 +117,10 @@ class Ruleset:
         Raises:
             Diverged: see `Snapshot.after`.
         """
-        snapshot = self.snapshot.after(update, verify=verify)
+        return self.leading_to(self.snapshot.after(update, verify=verify), update)
+
+    def leading_to(self, snapshot: Snapshot, update: Change | Delta) -> Ruleset:
+        """Return the ruleset of the snapshot that `update` leads to, which is known already."""
         return Ruleset(snapshot, self.deciders.after(snapshot.flags, self.snapshot.keys_in(update)))
 
     def replaced(self, snapshot: Snapshot) -> Ruleset:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from ..core.changes import Change, Snapshot
@@ -46,7 +47,7 @@ class State(NamedTuple):
 
 
 Decide = Callable[[State], Sequence[Edit]]
-Append = Callable[[Sequence[Change], Ids], Awaitable[None]]
+Append = Callable[[Sequence[Change], Ids, Callable[[], object]], Awaitable[None]]
 
 
 class _Wanted(NamedTuple):
@@ -111,7 +112,8 @@ class Editor:
             except TimeoutError:
                 raise StorageUnavailable(f"revision {turn.revision} can't be read yet, try again later") from None
             try:
-                return await self._apply(wanted, turn.append)
+                # The commit, which is the time for what there is to do meanwhile, comes with the turn's end only.
+                return await self._apply(wanted, lambda changes, ids, _: turn.append(changes, ids))
             except Overtaken:
                 # Nobody else can write now: the log is not the one that this process knows.
                 raise StorageUnavailable("the database was restored from a backup, try again later") from None
@@ -128,7 +130,7 @@ class Editor:
         changes, after = stamp(snapshot, edits, actor=actor, now_ms=self._clock())
         await self._check_deleted_keys(snapshot, changes)
         if changes:
-            await append(changes, ids.ids)
+            await append(changes, ids.ids, partial(self._hub.prepare, changes, after))
         return tuple(after.by_id(edit.flag.id) or edit.flag for edit in edits), after.revision
 
     async def _check_deleted_keys(self, snapshot: Snapshot, changes: Sequence[Change]) -> None:

@@ -38,6 +38,11 @@ class Frame:
         """The cursor of a reader that has read this change."""
         return Cursor(self._epoch, self.change.revision)
 
+    @property
+    def encodings(self) -> Collection[Encoding]:
+        """The encodings that it was asked for."""
+        return self._encoded.keys()
+
     def passes(self, wanted: Filter) -> bool:
         """Whether a reader with this filter gets the change."""
         return wanted.passes(self.change.flag_id, self.keys, self.tags)

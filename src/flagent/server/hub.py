@@ -8,7 +8,6 @@ nothing and loses nothing: one that falls behind gets the net change instead of 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections import deque
 from collections.abc import Sequence
@@ -27,9 +26,8 @@ from . import frames
 from .clocks import clock_ms
 from .filters import EVERYTHING, Filter
 from .frames import Frame, net_change
+from .steps import Steps
 from .storage import Stored
-
-_log = logging.getLogger("flagent.hub")
 
 #: Answers kept for readers that stand at the same cursor. Few, because a sync may be as large as the snapshot.
 _MEMORY = 24
@@ -53,13 +51,12 @@ class Hub:
         ruleset: the newest snapshot, compiled; replaced as a whole.
         ids: the largest ids ever given out.
         cursor: where the newest snapshot stands.
-        divergences: how often a change did not lead to the digest it announces; must stay 0.
     """
 
     def __init__(self, stored: Stored, *, ring: int = 1024, sync_after: int = 64, max_tombstones: int = 10_000) -> None:
         """Serve from `stored` on; the bounds are those of `Settings`."""
-        self.divergences = 0
         self._ring: deque[Frame] = deque(maxlen=ring)
+        self._steps = Steps()
         self._sync_after = min(sync_after, ring)
         self._max_tombstones = max_tombstones
         self._bells: set[asyncio.Event] = set()
@@ -69,6 +66,11 @@ class Hub:
     def snapshot(self) -> Snapshot:
         """The newest snapshot."""
         return self.ruleset.snapshot
+
+    @property
+    def divergences(self) -> int:
+        """How often a change did not lead to the digest it announces; must stay 0."""
+        return self._steps.divergences
 
     def reload(self, stored: Stored) -> None:
         """Start anew from `stored`, when the changes that lead to it can't be had; readers get the net change."""
@@ -88,6 +90,12 @@ class Hub:
                     self._apply(change)
         finally:
             self._ring_bells()
+
+    def prepare(self, changes: Sequence[Change], snapshot: Snapshot) -> None:
+        """Do what `deliver` will have to do for the changes that lead to `snapshot`, if they are ever committed."""
+        # Who imports many flags does not count in milliseconds.
+        if len(changes) == 1 and changes[0].revision == self.cursor.revision + 1:
+            self._steps.prepare(self.ruleset, changes[0], snapshot, self._ring[-1] if self._ring else None)
 
     def add_bell(self, bell: asyncio.Event) -> None:
         """Set `bell` whenever there is something new to read; its owner clears it before reading."""
@@ -231,24 +239,15 @@ class Hub:
     def _apply(self, change: Change) -> None:
         if change.revision != self.cursor.revision + 1:
             raise Diverged(f"revision {change.revision} does not follow {self.cursor.revision}")
-        before = self.snapshot.by_id(change.flag_id)
-        ruleset = self._ruleset_after(change)
-        self._ring.append(Frame(self.cursor.epoch, change, before, clock_ms()))
+        frame, ruleset = self._steps.step(self.ruleset, change)
+        self._ring.append(frame)
         if len(self._ring) > self._sync_after:
             self._ring[-1 - self._sync_after].forget()
+        before = frame.before
         if before is not None and (change.flag is None or change.flag.key != before.key):
             self._gone.append((change.revision, FlagRef(before.id, before.key)))
         self.ids = self.ids.after((change,))
         self._advance(ruleset)
-
-    def _ruleset_after(self, change: Change) -> Ruleset:
-        try:
-            return self.ruleset.after(change)
-        except Diverged as exc:
-            # The log is the truth: what it says is served, and every client that checks finds out as well.
-            self.divergences += 1
-            _log.error("the log contradicts itself, %s %r: %s", change.type, change.flag_key, exc)
-            return self.ruleset.after(change, verify=False)
 
     def _bury(self) -> None:
         while len(self._gone) > self._max_tombstones:

@@ -1,4 +1,4 @@
-"""Bring the tables to the form that this version needs, with Alembic and without its command line."""
+"""Bring a database to the form that this version needs, with Alembic and without its command line."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from ...errors import ConfigurationError
+from .log import create_head
+from .postgresql import Postgresql
+from .sqlite import Sqlite
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _VERSION = sa.table("alembic_version", sa.column("version_num", sa.String))
 
 
-def migrate(connection: sa.Connection) -> None:
-    """Run the migrations that are missing, inside the transaction that `connection` is in.
+def prepared(connection: sa.Connection, database: Sqlite | Postgresql, epoch: str) -> str:
+    """Make what is missing, alone; return the name of the log, which is `epoch` if there was none.
 
     Raises:
         ConfigurationError: a newer version of flagent has been at this database.
     """
+    database.lock_schema(connection)
+    _migrate(connection)
+    return create_head(connection, epoch)
+
+
+def _migrate(connection: sa.Connection) -> None:
     if _is_current(connection):
         return
     # Loaded only when it is needed: it takes longer than all the rest of a start.

@@ -24,7 +24,7 @@ from ..keys import Key, KeyKind
 from . import api_keys, archive, log
 from .failures import mapped
 from .log import Since, Stored
-from .migrate import migrate
+from .migrate import prepared
 from .postgresql import Postgresql
 from .sqlite import Sqlite
 from .turn import Turn
@@ -71,7 +71,7 @@ class Storage:
             StorageUnavailable: it does not answer.
         """
         await self._run(self._writing, self._database.check)
-        self._epoch = await self._write(partial(_prepare, database=self._database, epoch=secrets.token_hex(8)))
+        self._epoch = await self._write(partial(prepared, database=self._database, epoch=secrets.token_hex(8)))
         # Now, and not when they are needed first: by then clients may have taken every descriptor that there is.
         await self._run(self._reading, self._connect_all)
 
@@ -90,16 +90,31 @@ class Storage:
         self._written.forget()
         return stored
 
-    async def append(self, changes: Sequence[Change], ids: Ids) -> None:
+    async def append(self, changes: Sequence[Change], ids: Ids, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Write `changes`, which must follow the newest revision, in one transaction, and wake the tail.
+
+        Args:
+            changes: what to write.
+            ids: the largest ids that are given out with them.
+            meanwhile: called on the event loop while the disk is waited for, if it comes to that.
 
         Raises:
             Overtaken: another writer took the revision; nothing was written.
             StorageUnavailable: nothing was written.
         """
+        loop = asyncio.get_running_loop()
+
+        def commit() -> None:
+            with self._writer.begin() as connection:
+                self._append(connection, changes, ids)
+                # The commit leaves the interpreter to others until the disk has it.
+                loop.call_soon_threadsafe(meanwhile)
+            # Not by whoever waits for this call, who has other things to do first.
+            self.committed()
+            loop.call_soon_threadsafe(self._note, changes)
+
         async with self._alone:
-            await self._run(self._writing, partial(self._append_and_tell, changes, ids))
-        self._note(changes)
+            await self._run(self._writing, commit)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
@@ -262,11 +277,6 @@ class Storage:
             raise Closed("the storage was closed")
         return await asyncio.get_running_loop().run_in_executor(executor, partial(mapped, call))
 
-    def _append_and_tell(self, changes: Sequence[Change], ids: Ids) -> None:
-        _in_transaction(self._writer, partial(self._append, changes=changes, ids=ids))
-        # Not from the event loop, which may have other things to do first.
-        self.committed()
-
     def _append(self, connection: sa.Connection, changes: Sequence[Change], ids: Ids) -> None:
         log.append(connection, self._epoch, changes, ids)
         self._database.announce(connection)
@@ -283,12 +293,6 @@ class Storage:
         self._watch.close()
         self._reader.dispose()
         self._writer.dispose()
-
-
-def _prepare(connection: sa.Connection, database: Sqlite | Postgresql, epoch: str) -> str:
-    database.lock_schema(connection)
-    migrate(connection)
-    return log.create_head(connection, epoch)
 
 
 def _in_transaction(engine: sa.Engine, statements: Callable[[sa.Connection], _T]) -> _T:
