@@ -73,6 +73,7 @@ assert manager.is_enabled('a', 'u', {{'age': 18}})
 assert not manager.is_enabled('a', 'u', {{'age': '17'}})
 assert manager.evaluate('a', 'u', {{'age': 18}}).variant_key == 'on'
 assert manager.int_value('a', 'u', default=3) == 3
+manager.close()
 """
 
     assert loaded_late(program) == []

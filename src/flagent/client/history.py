@@ -20,12 +20,13 @@ class History:
         # One reference, so that any thread sees a state together with its time.
         self._entered = (State.STARTING, time.monotonic())
 
-    def note(self, state: State) -> None:
-        """Say which state it is now."""
+    def note(self, state: State, *, logged: bool) -> None:
+        """Say which state it is now, and whether to log that it is another one."""
         before, _ = self._entered
         if state is not before:
             self._entered = (state, time.monotonic())
-            logger().info("the flags of %s are %s now, after %s", self._root, state, before)
+            if logged:
+                logger().info("the flags of %s are %s now, after %s", self._root, state, before)
 
     def since(self, state: State) -> float:
         """Return for how many seconds it has been in this state; from any thread."""

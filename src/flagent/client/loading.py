@@ -19,8 +19,10 @@ from .forks import after_in_child
 HTTP = ("httpx2", "httpcore2", "anyio._backends._asyncio")
 
 _LOOP = (f"{__package__}.client_loop",)
-#: What keeps flags fresh that are in a file or given. RE2 is there because evaluation must not wait for a file.
-UPKEEP = (*_LOOP, f"{__package__}.upkeep", f"{__package__}.callbacks", f"{__package__}.status", "re2")
+# What methods of managers import; and RE2, because evaluation must not wait for a file.
+_METHODS = (*(f"{__package__}.{name}" for name in ("callbacks", "mailbox", "status")), "flagent.core.explain", "re2")
+#: What keeps flags fresh that are in a file or given.
+UPKEEP = (*_LOOP, f"{__package__}.upkeep", *_METHODS)
 #: What keeps the flags of a server fresh.
 SERVER_UPKEEP = (*UPKEEP, *HTTP)
 #: What calls a REST API.

@@ -43,8 +43,9 @@ class Report:
         self._given = given
 
     def note(self, plan: Plan, upkeep: Upkeep | None) -> None:
-        """Note the state, for `since` and the log; on the event loop. There is no `upkeep` before it has begun."""
-        self._history.note(self._state(plan, upkeep))
+        """Note the state, for `since` and the log; there is no `upkeep` before it has begun."""
+        # Before that, a signal handler that closes the manager may interrupt the very import of `logging`.
+        self._history.note(self._state(plan, upkeep), logged=upkeep is not None)
 
     def status(self, plan: Plan, upkeep: Upkeep | None) -> Status:
         """Return the state of things."""
