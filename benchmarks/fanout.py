@@ -4,10 +4,10 @@
 
 An event is a flag that is switched by REST; subscribers get it as our own event, which carries the flag, or as the
 one that Flagent's clients read. The others send the same bytes: a program in C that does nothing but one write() for
-each client (floor.c, the floor of the run), nginx with nchan, and a program in Go (fanout.go). They take turns, round
-by round, each with a fresh process, for each number of subscribers. The subscribers are a program in C
-(subscribers.c), on as many loopback addresses as they need ports. Everybody has to get every event, once and in
-order.
+each client (floor.c, the floor of the run), the same in Python (floor.py), nginx with nchan, and a program in Go
+(fanout.go). They take turns, round by round, each with a fresh process, for each number of subscribers. The
+subscribers are a program in C (subscribers.c), on as many loopback addresses as they need ports. Everybody has to get
+every event, once and in order.
 
     cpu      microseconds of the server's CPU time for one event and one subscriber, without what the same edits cost
              when nobody listens; `times the floor` is the ratio within the run
@@ -53,7 +53,7 @@ def candidates(skipped: dict[str, str]) -> dict[str, dict[str, Start]]:
     for view, path in {"full": FULL, "compatible": COMPATIBLE}.items():
         event = rivals.event_of(path)
         found[view] = {OURS: partial(rivals.flagent, path)}
-        others = {FLOOR: rivals.floor, "nchan": rivals.nchan, "go": rivals.go}
+        others = {FLOOR: rivals.floor, "python": rivals.python_floor, "nchan": rivals.nchan, "go": rivals.go}
         for name, start in others.items():
             if name != FLOOR and view != "full":
                 continue

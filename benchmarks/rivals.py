@@ -12,6 +12,7 @@ import resource
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -122,6 +123,13 @@ def numbered(event: bytes, number: int) -> bytes:
 def floor(event: bytes) -> Iterator[Running]:
     """Run the program in C."""
     with _program([str(c_program("floor"))], event) as running:
+        yield running
+
+
+@contextmanager
+def python_floor(event: bytes) -> Iterator[Running]:
+    """Run the same program in Python."""
+    with _program([sys.executable, str(Path(__file__).with_name("floor.py"))], event) as running:
         yield running
 
 

@@ -151,10 +151,16 @@ def workers(found: dict[str, Any]) -> str:
         requests, events = each["evaluation"], each["fan_out"]
         costs = requests["per_second"], requests["cpu_us"], requests["share_of_busiest"], events["cpu_us"]
         rows.append([count, *map(number, (*costs, events["p50_ms"], events["p99_ms"], each["memory_mb"]))])
+    opened = [
+        [count, number(each["per_second"]), number(each["cpu_us"])]
+        for count, each in found["opening"].items()
+        if count != "skipped"
+    ]
     header = ("Workers", "requests/s", "CPU of one, µs", "share of the busiest", "CPU of an event, µs", "p50, ms")
     return "\n\n".join(
         [
             markdown((*header, "p99, ms", "MB"), rows),
+            markdown(("Workers", "streams opened/s", "CPU of one, µs"), opened),
             markdown(("Milliseconds until", "p50", "p99", "max"), woken),
         ]
     )

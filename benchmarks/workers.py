@@ -11,6 +11,7 @@ The server is a process of its own on a SQLite file; the clients are in this one
                 server's CPU time for each
     fan_out     clients follow the stream while changes are made one by one; milliseconds until each has it, and
                 microseconds of CPU time for each event of each client
+    opening     streams that are opened in a second, and microseconds of the server's CPU time for each
     memory      megabytes that a server with 1,000 flags has for itself (PSS, shared pages counted in parts)
 
 One and two workers take turns, round by round. On a machine with two cores the clients need one of them, so neither
@@ -35,6 +36,7 @@ import httptools
 import msgspec
 import uvloop
 from api import Failed, fill
+from opening import measure_opening
 from output import surroundings
 from processes import HOST, LIMIT, Editor, ServerProcess, allow_files, cpu_of, workers_of
 from stream_clients import StreamClient, connected, examine, spread, until
@@ -44,6 +46,8 @@ _FLAGS = 1000
 _CONNECTIONS = 32
 _COUNTS = (1, 2)
 _WAKE_GOAL_MS = 2.0
+#: Streams of one turn.
+_OPENED = 5000
 
 
 class EvaluationClient(asyncio.Protocol):
@@ -194,9 +198,17 @@ def measure(clients: int, *, quick: bool, postgres: str | None) -> dict[str, Any
             fill(server.url, _FLAGS)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             workers = runner.run(measure_rounds(database, clients, quick=quick))
+        opening = measure_opening(database, 2000 if quick else _OPENED, 2 if quick else 5, _COUNTS)
     met = all(each["commit_to_woken_ms"]["p50"] < _WAKE_GOAL_MS for each in waking.values())
     goals = {"woken_within_2_ms": met}
-    return {"surroundings": around, "cores": os.cpu_count(), "waking": waking, "workers": workers, "goals": goals}
+    return {
+        "surroundings": around,
+        "cores": os.cpu_count(),
+        "waking": waking,
+        "workers": workers,
+        "opening": opening,
+        "goals": goals,
+    }
 
 
 def show(results: dict[str, Any]) -> None:
@@ -210,6 +222,7 @@ def show(results: dict[str, Any]) -> None:
         print(f"{count} worker(s): evaluation {each['evaluation']}")
         print(f"  fan-out {each['fan_out']}")
         print(f"  memory {each['memory_mb']} MB")
+    print(f"streams opened in a second: {results['opening']}")
     print(f"{results['cores']} cores; goals:", results["goals"])
 
 
@@ -222,7 +235,7 @@ def main() -> None:
     parser.add_argument("--postgres", metavar="URL", help="an empty database, to measure waking on it as well")
     options = parser.parse_args()
     try:
-        allow_files(options.clients)
+        allow_files(max(options.clients, _OPENED))
         results = measure(options.clients, quick=options.quick, postgres=options.postgres)
     except Failed as exc:
         sys.exit(f"workers: {exc}")

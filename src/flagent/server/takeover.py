@@ -195,7 +195,8 @@ class Taken(asyncio.Protocol):
             return eager.start(self._write_pieces(body))
         self.sent += len(body)
         self.transport.write(body)
-        return eager.start(self._room())
+        # The transport may have called `pause_writing` just now.
+        return eager.start(self._room()) if self._paused else None  # type: ignore[redundant-expr]
 
     async def _write_pieces(self, body: bytes) -> None:
         # What the transport has is kept for this connection alone; what is left of the body is shared by all.
