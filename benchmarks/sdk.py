@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/sdk.py [--json] [--quick]
 
-    import      `import flagent`, which loads the rest when it is asked for, and a manager, each in a fresh process
-                (the goal: under 60 ms)
+    import      `import flagent`, which loads the rest when it is asked for, both managers, and the client of the REST
+                API, each in a fresh process (the goal: under 60 ms)
+    live        from the start of a process until its manager follows the server
     constructor making a manager (under 1 ms)
     block       the longest that an AsyncOfflineManager holds the event loop of a program, of several runs in fresh
                 processes, while its server is absent, silent, silent with TLS, or stopped (never over 20 ms); beside
@@ -27,7 +28,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import httpx2
@@ -43,6 +45,8 @@ _FLAGS = 1000
 _GOALS: dict[str, float] = {
     "import_ms": 60.0,
     "import_managers_ms": 60.0,
+    "import_async_managers_ms": 60.0,
+    "import_client_ms": 60.0,
     "constructor_ms": 1.0,
     "block_absent_ms": 20.0,
     "block_silent_ms": 20.0,
@@ -60,11 +64,14 @@ _CONTEXT = {"country": "DE", "age": 30}
 
 def imports(rounds: int) -> dict[str, float]:
     """Return the milliseconds of imports, the median of fresh processes, where Python may keep what it compiled."""
-    programs = {"import_ms": "import flagent", "import_managers_ms": "from flagent import OfflineManager"}
+    programs = {
+        "import_ms": "import flagent",
+        "import_managers_ms": "from flagent import OfflineManager",
+        "import_async_managers_ms": "from flagent import AsyncOfflineManager",
+        "import_client_ms": "from flagent import FlagentClient",
+    }
     found: dict[str, list[float]] = {name: [] for name in programs}
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    with tempfile.TemporaryDirectory() as cache:
-        environment["PYTHONPYCACHEPREFIX"] = cache
+    with compiled() as environment:
         # The first one compiles, as an installation does.
         for _ in range(1 + rounds):
             for name, program in programs.items():
@@ -73,6 +80,33 @@ def imports(rounds: int) -> dict[str, float]:
                 output = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
                 found[name].append(float(output) * 1000)
     return {name: round(statistics.median(times[1:]), 2) for name, times in found.items()}
+
+
+def live(url: str, rounds: int) -> float:
+    """Return the milliseconds from the start of a process until its manager is live, the median of fresh ones."""
+    program = (
+        "import sys, time\n"
+        "from flagent import OfflineConfig, OfflineManager\n"
+        "with OfflineManager(sys.argv[1], OfflineConfig(enable_persistence=False)) as manager:\n"
+        "    manager.enable_realtime_updates()\n"
+        "    print(time.monotonic())\n"
+    )
+    times = []
+    with compiled() as environment:
+        for _ in range(1 + rounds):
+            began = time.monotonic()
+            command = [sys.executable, "-c", program, url]
+            output = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+            times.append((float(output) - began) * 1000)
+    return round(statistics.median(times[1:]), 1)
+
+
+@contextmanager
+def compiled() -> Iterator[dict[str, str]]:
+    """Give the environment of processes that may keep what they compile."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with tempfile.TemporaryDirectory() as cache:
+        yield environment | {"PYTHONPYCACHEPREFIX": cache}
 
 
 def constructor() -> float:
@@ -191,6 +225,7 @@ def measure(quick: bool) -> dict[str, Any]:
     found: dict[str, Any] = imports(5 if quick else 15) | {"constructor_ms": constructor()}
     with tempfile.TemporaryDirectory() as folder, ServerProcess(f"sqlite:///{folder}/flags.db") as server:
         fill(server.url, _FLAGS)
+        found["live_ms"] = live(server.url, 5 if quick else 15)
         found |= evaluations(server, 3 if quick else 7, 0.5 if quick else 2.0)
         found |= blocked(server, 2 if quick else 10)
         found |= left(server.url, 50 if quick else 1000)

@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from .client.api import FlagentClient as FlagentClient
     from .client.async_manager import AsyncManager as AsyncManager
     from .client.async_offline import AsyncOfflineManager as AsyncOfflineManager
-    from .client.config import ManagerConfig as ManagerConfig
+    from .client.batches import EvalRequest as EvalRequest
+    from .client.callbacks import FlagChange as FlagChange
+    from .client.callbacks import ValueChange as ValueChange
     from .client.config import OfflineConfig as OfflineConfig
-    from .client.config import SSEConfig as SSEConfig
     from .client.connecting import connect as connect
     from .client.connecting import connect_async as connect_async
-    from .client.listeners import FlagChange as FlagChange
     from .client.listeners import Registration as Registration
-    from .client.listeners import ValueChange as ValueChange
-    from .client.local import EvalRequest as EvalRequest
     from .client.manager import Manager as Manager
+    from .client.manager_config import ManagerConfig as ManagerConfig
     from .client.offline import OfflineManager as OfflineManager
     from .client.selection import Filter as Filter
     from .client.snapshots import AsyncSnapshots as AsyncSnapshots
     from .client.snapshots import Snapshots as Snapshots
     from .client.sse_client import AsyncSSEClient as AsyncSSEClient
     from .client.sse_client import SSEClient as SSEClient
+    from .client.sse_config import SSEConfig as SSEConfig
     from .client.staleness import StaleListener as StaleListener
+    from .client.states import Source as Source
+    from .client.states import State as State
     from .client.status import ConnectionState as ConnectionState
     from .client.status import ManagerStatus as ManagerStatus
-    from .client.status import Source as Source
-    from .client.status import State as State
     from .client.status import Status as Status
     from .client.tls import TLS as TLS
     from .core.changes import EventType as EventType
@@ -74,17 +74,21 @@ _NAMES = {
     "client.api": "AsyncFlagentClient FlagentClient",
     "client.async_manager": "AsyncManager",
     "client.async_offline": "AsyncOfflineManager",
-    "client.config": "ManagerConfig OfflineConfig SSEConfig",
+    "client.batches": "EvalRequest",
+    "client.callbacks": "FlagChange ValueChange",
+    "client.config": "OfflineConfig",
     "client.connecting": "connect connect_async",
-    "client.listeners": "FlagChange Registration ValueChange",
-    "client.local": "EvalRequest",
+    "client.listeners": "Registration",
     "client.manager": "Manager",
+    "client.manager_config": "ManagerConfig",
     "client.offline": "OfflineManager",
     "client.selection": "Filter",
     "client.snapshots": "AsyncSnapshots Snapshots",
     "client.sse_client": "AsyncSSEClient SSEClient",
+    "client.sse_config": "SSEConfig",
     "client.staleness": "StaleListener",
-    "client.status": "ConnectionState ManagerStatus Source State Status",
+    "client.states": "Source State",
+    "client.status": "ConnectionState ManagerStatus Status",
     "client.tls": "TLS",
     "core.changes": "EventType Snapshot",
     "core.explain": "ConstraintTrace Explanation Range SegmentTrace",

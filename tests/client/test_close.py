@@ -173,7 +173,7 @@ def test_close_in_a_signal_handler_while_the_thread_is_being_started(
 ) -> None:
     manager = manager_of(raw_server(lambda _, connection: connection.hang()).url)
     # As a handler would do it, at the one moment in which there is no thread yet and nobody looks any more.
-    monkeypatch.setattr("flagent.client.loop_thread.load_library", manager.close)
+    monkeypatch.setattr("flagent.client.loop_thread.load", lambda _modules: manager.close())
 
     with pytest.raises(Closed):
         manager.bootstrap()

@@ -82,11 +82,11 @@ def test_memory_that_runs_out_at_any_call_of_the_loop_costs_a_wait_and_no_more(
 
 def at_rest(manager: OfflineManager, server: LiveServer) -> bool:
     """Return whether the manager is live, where the server is, polls, and has that on disk."""
-    session = manager._session
+    upkeep = manager._session.upkeep
     return (
         manager.is_realtime_enabled()
         and manager.status.cursor == str(server.services.hub.cursor)
-        and not any(task.done() for task in session._tasks._tasks.values())
-        and session._saver is not None
-        and session._saver._saved is manager._replica.ruleset
+        and not any(task.done() for task in upkeep.tasks._tasks.values())
+        and upkeep.saver is not None
+        and upkeep.saver._saved is manager._replica.ruleset
     )

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from flagent.client.config import OfflineConfig
+from flagent.client.config import STRAY, OfflineConfig
 from flagent.client.follow import Follower
 from flagent.client.origins import Fetched
-from flagent.client.poll import STRAY, Poller
+from flagent.client.poll import Poller
 from flagent.client.refresh import Refresher
 from flagent.client.replica import Replica
 from flagent.core.changes import Snapshot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 
 from flagent.core.constraints import compile_constraint, number, text
 from flagent.core.model import OPERATORS, Constraint
+
+#: What every client reads as a number.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?Infinity|[+-]?NaN")
 
 
 def holds(operator: str, value: str, given_value: Any) -> bool:
@@ -66,6 +70,18 @@ def test_every_value_has_one_text_or_none(value: object, expected: str | None) -
 )
 def test_numbers_are_those_that_every_client_reads(value: str, expected: float | None) -> None:
     assert number(value) == expected
+
+
+@given(
+    st.text("+-.019eE_x \t\x00\x85٣", max_size=8)
+    | st.from_regex(_NUMBER)
+    | st.from_regex(r"(?i)[+-]{0,2}(inf(inity)?|nan)")
+)
+def test_numbers_are_those_of_the_grammar(value: str) -> None:
+    trimmed = value.strip("".join(map(chr, range(0x21))))
+
+    assert (number(value) is not None) is (_NUMBER.fullmatch(trimmed) is not None)
+    assert number(value) is None or repr(number(value)) == repr(float(trimmed))
 
 
 @pytest.mark.parametrize("operator", [*OPERATORS, "??"])

@@ -91,7 +91,7 @@ def test_stream_is_not_live_while_what_was_missed_is_not_there(
 
     assert not any(live)
     assert (manager.status.staleness or 0.0) > before + 0.02
-    follower = manager._session._follower
+    follower = manager._session.upkeep.follower
     assert follower is not None and follower.connections == 0
 
 

@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flagent import AsyncOfflineManager, OfflineConfig
+from flagent.client.callbacks import FlagChange
 from flagent.client.config import ClientSettings
 from flagent.client.disk import Cached
-from flagent.client.listeners import FlagChange
 from flagent.client.transport import CONNECT_TIMEOUT, HEADER_TIMEOUT, Answer
 from flagent.core.changes import Cursor, Snapshot
 from flagent.core.evaluation import Ruleset
@@ -140,7 +140,7 @@ class Client:
         self.manager._session.forget()
         self.manager._session.end()
         self.line.cut()
-        saver = self.manager._session._saver
+        saver = self.manager._session.upkeep.saver
         saved = None if saver is None or saver._saved is None else saver._saved.snapshot
         self.disk.cut_power(self.line.chance)
         invariants.survives_power_cut(self, saved)
@@ -152,7 +152,7 @@ class Client:
 
     def kept(self) -> list[Cached]:
         """Return what the files on its disk say, those that can be read."""
-        saver = self.manager._session._saver
+        saver = self.manager._session.upkeep.saver
         if saver is None:
             return []
         found, cache = [], saver._disk

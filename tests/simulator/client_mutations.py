@@ -16,6 +16,7 @@ from flagent.client.refresh import Refresher
 from flagent.client.replica import Replica
 from flagent.client.session import Session
 from flagent.client.tasks import Tasks
+from flagent.client.upkeep import Upkeep
 from flagent.core.changes import Delta, Snapshot
 from flagent.core.compiled import decider
 from flagent.core.evaluation import Deciders
@@ -165,7 +166,7 @@ def restart_without_a_snapshot() -> list[Replaced]:
 
 @mutation("close ends the stream and the polling", 0, 1)
 def close_without_ending_tasks() -> list[Replaced]:
-    return [(Session, "_rest", _do_nothing)]
+    return [(Upkeep, "_rest", _do_nothing)]
 
 
 @mutation("close ends what others wait for", 3, 6)
@@ -176,23 +177,22 @@ def refresh_after_close() -> list[Replaced]:
 @mutation("close ends everything at once", 1, 8)
 def end_the_stream_before_the_polling() -> list[Replaced]:
     async def close(self: Any) -> None:
-        self.end()
-        await self.unfollow()
-        await self._refresher.stop()
+        await self._session.unfollow()
+        await self.refresher.stop()
         await self._rest()
 
-    return [(Session, "close", close)]
+    return [(Upkeep, "close", close)]
 
 
 @mutation("close does not wait for the network", 0, 3)
 def wait_for_the_network_at_close() -> list[Replaced]:
-    rest = Session._rest
+    rest = Upkeep._rest
 
     async def waiting(self: Any) -> None:
         await asyncio.sleep(3.0)
         await rest(self)
 
-    return [(Session, "_rest", waiting), (async_offline, "STOP_TIMEOUT", 60.0)]
+    return [(Upkeep, "_rest", waiting), (async_offline, "STOP_TIMEOUT", 60.0)]
 
 
 @mutation("nobody is called after close", 0, 1)

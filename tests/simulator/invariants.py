@@ -80,7 +80,7 @@ def convergence(world: World, when: str) -> None:
 def kept(world: World) -> None:
     """G2: what a client holds when all is calm it has again after a restart without a server."""
     for client in world.clients:
-        saver = client.manager._session._saver
+        saver = client.manager._session.upkeep.saver
         if saver is None or saver.error is not None or world.damaged_disks:
             continue
         if client.disk.writes >= 2 and len(client.kept()) < 2:
@@ -182,7 +182,7 @@ def bounded(world: World) -> None:
         alive = sum(not pipe.dead for pipe in client.line.pipes.values())
         if alive > MOST_CONNECTIONS:
             raise Broken("I7", f"{client.name} has {alive} connections")
-        tasks = len(client.manager._session._tasks._tasks)
+        tasks = len(client.manager._session.upkeep.tasks._tasks)
         if tasks > MOST_TASKS:
             raise Broken("I7", f"{client.name} has {tasks} tasks")
     for node in world.nodes:

@@ -10,8 +10,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from flagent.client import disk as product_disk
-from flagent.client import receiver, saving, session
+from flagent.client import receiver, saving, upkeep
 from flagent.client.disk import DiskCache
+from flagent.client.loading import SERVER_UPKEEP, load
 from flagent.server.hub import Hub
 
 from . import schedule as schedules
@@ -107,6 +108,8 @@ def _edges(world: World) -> Iterator[None]:
     def cache(_folder: Any, root: str, owner: str, most: int) -> DiskCache:
         return DiskCache(clients[root].disk.folder, root, owner, most)
 
+    # A thread that loads it would run in real time.
+    load(SERVER_UPKEEP)
     restart, bridge = receiver.ReplicaReceiver.restart, Hub.bridge
 
     async def restart_observed(self: Any, reason: str, feed: Any) -> Any:
@@ -121,7 +124,7 @@ def _edges(world: World) -> Iterator[None]:
 
     with ExitStack() as stack:
         for owner, name, value in (
-            (session, "Transport", transport),
+            (upkeep, "Transport", transport),
             (saving, "DiskCache", cache),
             (product_disk, "os", SimulatedOs()),
             (receiver.ReplicaReceiver, "restart", restart_observed),

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import pytest
 
-from flagent.client.listeners import FlagChange
+from flagent.client.callbacks import FlagChange
 from flagent.core.changes import Snapshot
 from flagent.core.edits import Edit, FlagPatch, update_flag
 from flagent.core.ids import Allocator

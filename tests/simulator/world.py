@@ -10,8 +10,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from itertools import count
 from typing import Any
 
-from flagent.client.listeners import FlagChange
-from flagent.client.status import Source, State, Status
+from flagent.client.callbacks import FlagChange
+from flagent.client.states import Source, State
+from flagent.client.status import Status
 from flagent.core.changes import Cursor
 from flagent.core.evaluation import Ruleset
 from flagent.errors import FlagentError, StreamBroken
@@ -261,8 +262,8 @@ class World:
     def refused(self) -> bool:
         """Return whether somebody was refused in a way after which trying soon again is of no use."""
         sessions = [client.manager._session for client in self.clients]
-        streams = [session._follower.feed._backoff for session in sessions if session._follower is not None]
-        return any(each._slow for each in (*streams, *(session._poller._backoff for session in sessions)))
+        streams = [session.upkeep.follower.feed._backoff for session in sessions if session.upkeep.follower is not None]
+        return any(each._slow for each in (*streams, *(session.upkeep.poller._backoff for session in sessions)))
 
     def is_well(self) -> bool:
         """Return whether everybody is current."""

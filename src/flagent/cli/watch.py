@@ -13,8 +13,8 @@ import click
 import msgspec
 
 from ..client.api import AsyncFlagentClient
-from ..client.config import SSEConfig
 from ..client.sse_client import AsyncSSEClient
+from ..client.sse_config import SSEConfig
 from ..client.status import ConnectionState
 from ..core.changes import EventType
 from ..core.model import Flag

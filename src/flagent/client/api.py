@@ -7,23 +7,22 @@ import warnings
 from collections.abc import Callable, Coroutine
 from functools import update_wrapper
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from ..errors import Closed, Conflict, HTTPStatusError, InvalidFlag, NotFound, Refused
-from ..wire.backoff import SLOW_STATUSES
+from ..errors import Closed
 from . import evaluation_calls, flag_calls, part_calls
-from .answers import failure, message_of
 from .api_keys import ApiKey
 from .call import Call
 from .config import ClientSettings, HTTPClientFactory
+from .loading import CALLS, load_aside
 from .loop_thread import LoopThread
-from .tls import TLS
-from .transport import Answer, Transport
+
+if TYPE_CHECKING:
+    from .caller import Caller
+    from .tls import TLS
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-_MAX_BYTES = 256 << 20
 
 
 def _blocking(make: Callable[_P, Call[_T]]) -> Callable[Concatenate[FlagentClient, _P], _T]:
@@ -40,6 +39,32 @@ def _awaited(make: Callable[_P, Call[_T]]) -> Callable[Concatenate[AsyncFlagentC
 
     update_wrapper(method, make)
     return method
+
+
+class _Calls:
+    """Makes calls on one event loop; what that takes is loaded with the first."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
+        self._caller: Caller | None = None
+        self._closed = False
+
+    async def send(self, call: Call[_T]) -> _T:
+        if self._caller is None:
+            await load_aside(CALLS)
+        if self._closed:
+            raise Closed("the client is closed")
+        if self._caller is None:
+            # With all of HTTP, which a client that is merely made does without.
+            from .caller import Caller
+
+            self._caller = Caller(self._settings)
+        return await self._caller.result(call)
+
+    async def aclose(self) -> None:
+        self._closed = True
+        if self._caller is not None:
+            await self._caller.aclose()
 
 
 class FlagentClient:
@@ -80,8 +105,8 @@ class FlagentClient:
         self.settings = ClientSettings(
             root=base_url, api_key=api_key, timeout=timeout, tls=tls, proxy=proxy, http_client=http_client
         )
-        self._transport = Transport(self.settings)
-        self._thread = LoopThread(f"flagent client of {self.settings.root}", self._begin_anew)
+        self._calls = _Calls(self.settings)
+        self._thread = LoopThread(f"flagent client of {self.settings.root}", self._begin_anew, CALLS)
 
     health = _blocking(evaluation_calls.health)
     snapshot = _blocking(evaluation_calls.snapshot)
@@ -112,11 +137,11 @@ class FlagentClient:
 
     def send(self, call: Call[_T]) -> _T:
         """Make a call that one of the modules `…_calls` describes, and return its result."""
-        return self._thread.call(_made(self._transport, call), self.settings.timeout)
+        return self._thread.call(self._calls.send(call), self.settings.timeout)
 
     def close(self) -> None:
         """Close all connections, within 2 seconds; more than once does no harm."""
-        self._thread.stop(self._transport.aclose)
+        self._thread.stop(self._calls.aclose)
 
     def __enter__(self) -> Self:
         return self
@@ -134,10 +159,10 @@ class FlagentClient:
         if thread is None or not thread.runs or sys.is_finalizing():
             return
         warnings.warn(f"{self!r} was forgotten without close()", ResourceWarning, stacklevel=2, source=self)
-        thread.stop(self._transport.aclose, 0.0)
+        thread.stop(self._calls.aclose, 0.0)
 
     def _begin_anew(self) -> None:
-        self._transport = Transport(self.settings)
+        self._calls = _Calls(self.settings)
 
 
 class AsyncFlagentClient:
@@ -172,8 +197,7 @@ class AsyncFlagentClient:
         self.settings = ClientSettings(
             root=base_url, api_key=api_key, timeout=timeout, tls=tls, proxy=proxy, http_client=http_client
         )
-        self._transport = Transport(self.settings)
-        self._closed = False
+        self._calls = _Calls(self.settings)
 
     health = _awaited(evaluation_calls.health)
     snapshot = _awaited(evaluation_calls.snapshot)
@@ -204,14 +228,11 @@ class AsyncFlagentClient:
 
     async def send(self, call: Call[_T]) -> _T:
         """Make a call that one of the modules `…_calls` describes, and return its result."""
-        if self._closed:
-            raise Closed("the client is closed")
-        return await _made(self._transport, call)
+        return await self._calls.send(call)
 
     async def close(self) -> None:
         """Close all connections; more than once does no harm."""
-        self._closed = True
-        await self._transport.aclose()
+        await self._calls.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -223,23 +244,3 @@ class AsyncFlagentClient:
 
     def __repr__(self) -> str:
         return f"<AsyncFlagentClient of {self.settings.root}>"
-
-
-async def _made(transport: Transport, call: Call[_T]) -> _T:
-    answer = await transport.request(
-        call.method, call.path, content=call.body, timeout=transport.settings.timeout, max_bytes=_MAX_BYTES
-    )
-    if answer.status != 200:
-        raise _refusal(f"{call.method} {transport.settings.root}{call.path.partition('?')[0]}", call, answer)
-    return call.decode(answer.body)
-
-
-def _refusal(what: str, call: Call[Any], answer: Answer) -> Exception:
-    said = message_of(answer.body)
-    if answer.status == 404:
-        return NotFound(said or f"{what}: HTTP 404")
-    if answer.status == 412:
-        return Conflict(said or f"{what}: HTTP 412")
-    if answer.status == 400 and call.edits:
-        return InvalidFlag(said or f"{what}: HTTP 400")
-    return failure(what, answer, Refused if answer.status in SLOW_STATUSES else HTTPStatusError)

@@ -17,8 +17,8 @@ from typing import Any
 from ..core.results import EvalResult, Reason
 from ..errors import Closed, DecodeError, FlagentError, HTTPStatusError, Refused, TransportError
 from .call import Call
-from .config import ManagerConfig
 from .forks import after_in_child
+from .manager_config import ManagerConfig
 from .questions import Batch, Question, batches
 from .result_cache import ResultCache
 from .status import ManagerStatus

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 import weakref
 from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ..core.evaluation import Ruleset
 from ..errors import Closed, ConfigurationError
@@ -16,9 +15,13 @@ from .config import OfflineConfig
 from .forks import after_in_child
 from .local import LocalFlags
 from .loop_thread import STOP_TIMEOUT
-from .mailbox import AsyncChanges
 from .notifying import TaskNotifier
 from .targets import Where
+
+if TYPE_CHECKING:
+    from asyncio import Task
+
+    from .mailbox import AsyncChanges
 
 
 class AsyncOfflineManager(LocalFlags):
@@ -48,7 +51,7 @@ class AsyncOfflineManager(LocalFlags):
         super().__init__(client, config, self._notifier)
         self._inherited: Ruleset | None = None
         self._asleep = False
-        self._resuming: asyncio.Task[None] | None = None
+        self._resuming: Task[None] | None = None
         _managers.add(self)
 
     async def bootstrap(self, force_refresh: bool = False, timeout: float = 10.0) -> None:
@@ -149,11 +152,14 @@ class AsyncOfflineManager(LocalFlags):
 
         It may be called in any state, more than once.
         """
+        # Loaded with the event loop; others may import this class, too.
+        from asyncio import timeout
+
         self._replica.ruleset, self._asleep = self._replica.ruleset or self._inherited, False
         for iteration in list(self._iterations):
             iteration.close()
         try:
-            async with asyncio.timeout(STOP_TIMEOUT):
+            async with timeout(STOP_TIMEOUT):
                 await self._session.close()
                 await self._notifier.close()
         except TimeoutError:
@@ -167,6 +173,9 @@ class AsyncOfflineManager(LocalFlags):
 
         Of a flag that changes again before it is looked at, one net change is left. `close()` of the iterator ends it.
         """
+        # Only programs that iterate need it.
+        from .mailbox import AsyncChanges
+
         changes = AsyncChanges()
         changes.registration = self._listeners.add(changes)
         self._iterations.add(changes)
@@ -216,8 +225,11 @@ class AsyncOfflineManager(LocalFlags):
     def _awakened(self) -> Ruleset | None:
         if not self._asleep:
             return self._replica.ruleset
+        # Loaded by what ran in the parent process.
+        from asyncio import get_running_loop
+
         try:
-            loop = asyncio.get_running_loop()
+            loop = get_running_loop()
         except RuntimeError:
             # Another time: a task needs a loop.
             return self._inherited

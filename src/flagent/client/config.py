@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import logging
 import math
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from ..errors import ConfigurationError
 from .address import check_proxy, root_of
 from .api_keys import ApiKey, check_key
 from .selection import Filter
-from .tls import TLS
 
 if TYPE_CHECKING:
     import httpx2
 
-    from .api import AsyncFlagentClient, FlagentClient
+    from .tls import TLS
 
 #: Makes the HTTP client; called once for each event loop, and again in a forked child.
 HTTPClientFactory = Callable[[], "httpx2.AsyncClient"]
 
+#: How far intervals stray from what is configured, so that clients that began together drift apart.
+STRAY = 0.2
+
 _LONGEST = 10.0 * 365 * 86400
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClientSettings:
+class ClientSettings(Struct, frozen=True, kw_only=True):
     """How to reach a server.
 
     Attributes:
@@ -45,18 +48,22 @@ class ClientSettings:
     """
 
     root: str
-    api_key: ApiKey | None = field(default=None, repr=False)
+    api_key: ApiKey | None = None
     timeout: float = 10.0
     tls: TLS | None = None
-    proxy: str | None = field(default=None, repr=False)
-    http_client: HTTPClientFactory | None = field(default=None, repr=False)
+    proxy: str | None = None
+    http_client: HTTPClientFactory | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "root", root_of(self.root))
-        _check_number(self, "timeout", above=0.0)
+        force_setattr(self, "root", root_of(self.root))
+        check_number(self, "timeout", above=0.0)
         check_key(self.api_key)
-        if self.tls is not None and not isinstance(self.tls, TLS):
-            raise ConfigurationError(f"tls: a flagent.TLS is needed, not {self.tls!r}")
+        if self.tls is not None:
+            # Whoever gives certificates has loaded it; others need no TLS of their own.
+            from .tls import TLS
+
+            if not isinstance(self.tls, TLS):
+                raise ConfigurationError(f"tls: a flagent.TLS is needed, not {self.tls!r}")
         check_proxy(self.proxy)
         if self.http_client is not None and (self.tls is not None or self.proxy is not None):
             raise ConfigurationError("http_client: whoever makes it decides about tls and proxy; give them there")
@@ -66,6 +73,10 @@ class ClientSettings:
                 "http_client: a function that makes an httpx2.AsyncClient is needed, such as "
                 "`lambda: httpx2.AsyncClient(verify=context)`"
             )
+
+    def __repr__(self) -> str:
+        # Neither the key nor the proxy, which may have a password.
+        return f"ClientSettings(root={self.root!r}, timeout={self.timeout!r}, tls={self.tls!r})"
 
     @property
     def name(self) -> str:
@@ -112,93 +123,28 @@ class OfflineConfig:
     request_timeout: float = 30.0
     max_snapshot_bytes: int = 256 << 20
     enable_persistence: bool = True
-    storage_dir: str | Path | None = None
+    storage_dir: str | os.PathLike[str] | None = None
     filter: Filter | None = None
     on_demand: bool = False
     enable_debug_logging: bool = False
 
     def __post_init__(self) -> None:
         for name in ("refresh_interval", "request_timeout", "reconnect_delay", "max_reconnect_delay"):
-            _check_number(self, name, above=0.0)
+            check_number(self, name, above=0.0)
         for name in ("snapshot_ttl", "safety_poll_interval", "fallback_after"):
-            _check_number(self, name)
-        _check_number(self, "max_snapshot_bytes", above=0)
-        if self.storage_dir is not None and not isinstance(self.storage_dir, str | Path):
+            check_number(self, name)
+        check_number(self, "max_snapshot_bytes", above=0)
+        if self.storage_dir is not None and not isinstance(self.storage_dir, str | os.PathLike):
             raise ConfigurationError(f"storage_dir: {self.storage_dir!r} is no path")
         if self.filter is not None and not isinstance(self.filter, Filter):
             raise ConfigurationError(f"filter: a flagent.Filter is needed, not {self.filter!r}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class SSEConfig:
-    """How a stream client behaves.
-
-    Attributes:
-        auto_reconnect: whether to connect again when a connection is lost.
-        reconnect_delay: upper bound of the random wait before the first reconnection; doubled with each failure.
-        max_reconnect_delay: upper bound of the wait between reconnections.
-        max_reconnect_attempts: failures in a row after which it gives up; 0 never gives up.
-        event_buffer_size: how many events wait for a slow reader; when there are more, the oldest is dropped,
-            counted and logged.
-        enable_debug_logging: whether to log every message; to stderr, unless logging is set up already.
-
-    Raises:
-        ConfigurationError: a value can't be used.
-    """
-
-    auto_reconnect: bool = True
-    reconnect_delay: float = 1.0
-    max_reconnect_delay: float = 30.0
-    max_reconnect_attempts: int = 0
-    event_buffer_size: int = 100
-    enable_debug_logging: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("reconnect_delay", "max_reconnect_delay"):
-            _check_number(self, name, above=0.0)
-        _check_whole(self, "max_reconnect_attempts", least=0)
-        _check_whole(self, "event_buffer_size", least=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ManagerConfig:
-    """How a manager that lets the server evaluate keeps the answers.
-
-    Attributes:
-        cache_ttl: how long an answer is given again without asking; 0 asks each time.
-        max_cached: how many answers are kept at most; the one not used for longest makes room. 0 keeps none.
-        stale_if_error: how much longer than `cache_ttl` an answer is given while the server can't be reached;
-            0 raises the error instead.
-        retry_delay: how long the server is left alone after a failure, or longer if it asks for that, by
-            questions that have such an answer; so that only one of them waits for the failure.
-        timeout: most that one request may take; None for the client's own, which is 10 when there is only a URL.
-
-    Raises:
-        ConfigurationError: a value can't be used.
-    """
-
-    cache_ttl: float = 60.0
-    max_cached: int = 10_000
-    stale_if_error: float = 300.0
-    retry_delay: float = 1.0
-    timeout: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("cache_ttl", "stale_if_error", "retry_delay"):
-            _check_number(self, name)
-        _check_whole(self, "max_cached", least=0)
-        if self.timeout is not None:
-            _check_number(self, "timeout", above=0.0)
-
-
-def settings_of(client: FlagentClient | AsyncFlagentClient | str, config: ManagerConfig) -> ClientSettings:
-    """Return how a manager reaches the server that a URL or a client names."""
-    settings = ClientSettings(root=client) if isinstance(client, str) else client.settings
-    return settings if config.timeout is None else replace(settings, timeout=config.timeout)
-
-
 def show_debug_logs() -> None:
     """Let the loggers of flagent say everything, to stderr unless somebody takes their messages already."""
+    # Programs that want no such logs do without it.
+    import logging
+
     logger = logging.getLogger("flagent")
     logger.setLevel(logging.DEBUG)
     if not logger.hasHandlers():
@@ -207,7 +153,12 @@ def show_debug_logs() -> None:
         logger.addHandler(handler)
 
 
-def _check_number(config: Any, name: str, *, above: float | None = None) -> None:
+def check_number(config: Any, name: str, *, above: float | None = None) -> None:
+    """Refuse a value that is no number of seconds, or out of range.
+
+    Raises:
+        ConfigurationError: it is.
+    """
     value = getattr(config, name)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ConfigurationError(f"{name}: {value!r} is not a number of seconds")
@@ -217,7 +168,12 @@ def _check_number(config: Any, name: str, *, above: float | None = None) -> None
         )
 
 
-def _check_whole(config: Any, name: str, *, least: int) -> None:
+def check_whole(config: Any, name: str, *, least: int) -> None:
+    """Refuse a value that is no whole number, or too small.
+
+    Raises:
+        ConfigurationError: it is.
+    """
     value = getattr(config, name)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigurationError(f"{name}: {value!r} is no whole number from {least} on")

@@ -6,8 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, FlagentError
 from .api import FlagentClient
@@ -15,14 +14,17 @@ from .api_keys import ApiKey
 from .async_offline import AsyncOfflineManager
 from .config import OfflineConfig
 from .offline import OfflineManager
-from .targets import Where, is_file
-from .tls import TLS
+from .targets import is_file
+
+if TYPE_CHECKING:
+    from .targets import Where
+    from .tls import TLS
 
 _log = logging.getLogger("flagent.client")
 
 
 def connect(
-    base_url: str | Path | Mapping[str, Any] | None = None,
+    base_url: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     *,
     api_key: ApiKey | None = None,
     tls: TLS | None = None,
@@ -72,7 +74,7 @@ def connect(
 
 
 async def connect_async(
-    base_url: str | Path | Mapping[str, Any] | None = None,
+    base_url: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     *,
     api_key: ApiKey | None = None,
     tls: TLS | None = None,
@@ -100,10 +102,13 @@ async def connect_async(
 
 
 def _where(
-    base_url: str | Path | Mapping[str, Any] | None, api_key: ApiKey | None, tls: TLS | None, proxy: str | None
+    base_url: str | os.PathLike[str] | Mapping[str, Any] | None,
+    api_key: ApiKey | None,
+    tls: TLS | None,
+    proxy: str | None,
 ) -> Where:
     """Return where the flags are, and the key for it, from the environment where the program does not say."""
-    if isinstance(base_url, Path | Mapping):
+    if isinstance(base_url, os.PathLike | Mapping):
         return base_url
     url = base_url or os.environ.get("FLAGENT_URL")
     if not url:
@@ -113,6 +118,9 @@ def _where(
     if api_key is None and os.environ.get("FLAGENT_API_KEY"):
         api_key = os.environ["FLAGENT_API_KEY"]
     elif api_key is None and os.environ.get("FLAGENT_API_KEY_FILE"):
+        # Only where it is a file; whoever calls this makes connections next.
+        from pathlib import Path
+
         api_key = Path(os.environ["FLAGENT_API_KEY_FILE"])
     return FlagentClient(url, api_key, tls=tls, proxy=proxy)
 

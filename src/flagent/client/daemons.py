@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
+
+if TYPE_CHECKING:
+    import asyncio
+    from concurrent.futures import Future
 
 _T = TypeVar("_T")
 
@@ -36,6 +38,9 @@ async def in_daemon_thread(name: str, work: Callable[[], _T], *, finish: bool = 
         finish: whether the interpreter must not end in the middle of it: OpenSSL frees what it has at the end of the
             process, also under a thread that is just reading certificates, which crashes.
     """
+    # Whoever gets here has an event loop, and so this.
+    import asyncio
+
     loop = asyncio.get_running_loop()
     found: asyncio.Future[Any] = loop.create_future()
 
@@ -72,6 +77,9 @@ async def in_daemon_thread(name: str, work: Callable[[], _T], *, finish: bool = 
 
 def wait_in_daemon_thread(name: str, work: Callable[[], _T]) -> _T:
     """Return what `work` returns in a thread of its own, or raise what it raises; this thread waits for it."""
+    # Only for whoever calls from an event loop, which has loaded it.
+    from concurrent.futures import Future
+
     outcome: Future[_T] = Future()
 
     def run() -> None:

@@ -11,7 +11,6 @@ from msgspec import Struct
 from ..core.changes import Snapshot
 from ..core.evaluation import EvalResult
 from ..core.model import Entity, wire_name
-from ..wire.codec import decode_snapshot
 from .address import API, EXPORT_PATH
 from .call import FULL, Call, decoded, json_body, with_query
 from .eval_results import decode_batch, decode_result
@@ -24,7 +23,7 @@ def health() -> Call[str]:
 
 def snapshot() -> Call[Snapshot]:
     """Return all flags as they are now."""
-    return Call("GET", with_query(EXPORT_PATH, FULL), decode_snapshot)
+    return Call("GET", with_query(EXPORT_PATH, FULL), _snapshot)
 
 
 def evaluate(
@@ -85,6 +84,13 @@ def evaluate_batch(
         enableDebug=debug,
     )
     return Call("POST", f"{API}/evaluation/batch", decode_batch, body)
+
+
+def _snapshot(body: bytes) -> Snapshot:
+    # Loaded with what makes calls.
+    from ..wire.codec import decode_snapshot
+
+    return decode_snapshot(body)
 
 
 class _Health(Struct):

@@ -11,9 +11,10 @@ from ..errors import FlagentError, StreamBroken
 from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed
 from .buffer import Buffer
-from .config import ClientSettings, SSEConfig, show_debug_logs
+from .config import ClientSettings, show_debug_logs
 from .follow import Follower, Persistence
 from .plan import Subscription
+from .sse_config import SSEConfig
 from .status import ConnectionState
 from .transport import Transport
 

@@ -13,8 +13,9 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NoReturn, Protocol
+
+from msgspec import Struct
 
 from ..core.changes import Change, Cursor, Delta
 from ..errors import Closed, Diverged, FlagentError, Refused, StreamBroken, TransportError
@@ -23,7 +24,7 @@ from ..wire.feed import Checkpoint, Feed, NeedSnapshot, Update
 from ..wire.updates import Summary
 from .address import STREAM_PATHS
 from .advice import Advice
-from .history import Pulse
+from .pulse import Pulse
 from .streamed import Stream
 from .transport import Transport
 
@@ -63,8 +64,7 @@ class Receiver(Protocol):
         """Note that the stream has come or gone."""
 
 
-@dataclass(frozen=True)
-class Persistence:
+class Persistence(Struct, frozen=True):
     """When to stop trying.
 
     Attributes:

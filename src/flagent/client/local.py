@@ -4,47 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.constraints import text
 from ..core.evaluation import EvalResult, Reason, Ruleset
-from ..core.explain import Explanation, explain
 from ..errors import ConfigurationError
 from .address import root_of
 from .config import OfflineConfig, show_debug_logs
 from .forks import notice
-from .listeners import FlagChange, OnChange, OnValueChange, Registration, ValueChange
 from .notifying import TaskNotifier, ThreadNotifier
 from .plan import Subscription
 from .replica import Replica
 from .session import Session
-from .staleness import StaleListener
-from .status import Status
 from .suspension import elapsed
 from .targets import GivenFlags, Where, fitted, is_given, target_of
 from .values import TypedValues
 
-
-@dataclass(frozen=True, kw_only=True)
-class EvalRequest:
-    """One evaluation of a batch: which flag, by key or by id, for whom.
-
-    Attributes:
-        flag_key: key of the flag.
-        flag_id: id of the flag, for when there is no key.
-        entity_id: who is evaluated.
-        entity_context: what constraints look at.
-        debug: whether the result says what each segment decided.
-        entity_type: kind of the entity, which a server records; None for the flag's own.
-    """
-
-    flag_key: str | None = None
-    flag_id: int | None = None
-    entity_id: str = ""
-    entity_context: Mapping[str, Any] | None = None
-    debug: bool = False
-    entity_type: str | None = None
+if TYPE_CHECKING:
+    from ..core.explain import Explanation
+    from .batches import EvalRequest
+    from .callbacks import FlagChange, ValueChange
+    from .listeners import Registration
+    from .staleness import StaleListener
+    from .status import Status
 
 
 class LocalFlags(TypedValues):
@@ -119,6 +101,9 @@ class LocalFlags(TypedValues):
 
         `str` of it is text for people. Until there is a snapshot the result in it says `NOT_READY`.
         """
+        # Programs in production do without it.
+        from ..core.explain import Explanation, explain
+
         ruleset = self._held()
         if ruleset is None:
             return Explanation(_not_ready(flag_key, 0, entity_id), "", False, None, None, ())
@@ -184,11 +169,16 @@ class LocalFlags(TypedValues):
         Raises:
             ConfigurationError: a coroutine function, where there is no event loop to await it.
         """
+        # Programs that listen to nothing do without it, here and below.
+        from .callbacks import OnChange
+
         self._check_callback(callback)
         return self._listeners.add(OnChange(callback))
 
     def on_flag_change(self, flag_key: str, callback: Callable[[FlagChange], Any]) -> Registration:
         """Call `callback` whenever the flag of this key is another one; otherwise like `on_change`."""
+        from .callbacks import OnChange
+
         self._check_callback(callback)
         return self._listeners.add(OnChange(callback, flag_key))
 
@@ -200,6 +190,8 @@ class LocalFlags(TypedValues):
         callback: Callable[[ValueChange], Any],
     ) -> Registration:
         """Call `callback` whenever the flag gives this entity another variant or attachment; like `on_change`."""
+        from .callbacks import OnValueChange
+
         self._check_callback(callback)
         return self._listeners.add(OnValueChange(callback, flag_key, entity_id, entity_context))
 

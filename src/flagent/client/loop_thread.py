@@ -6,38 +6,34 @@ such thread: there it begins anew at the next use, and never touches what the pa
 
 from __future__ import annotations
 
-import asyncio
 import atexit
-import logging
-import socket
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Coroutine
-from concurrent.futures import CancelledError
 from contextlib import suppress
-from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import Closed, ConfigurationError, TransportError
-from .daemons import in_daemon_thread
 from .forks import after_in_child, follow_uwsgi
-from .http_library import load_library
+from .loading import load
+from .logger import logger
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from .client_loop import Closing
 
 _T = TypeVar("_T")
-_log = logging.getLogger("flagent.client")
 
 #: Seconds within which `stop` returns.
 STOP_TIMEOUT = 2.0
-#: Seconds that closing connections, and then cancelled tasks, may take of it.
-_CLOSING, _LEFT_OVER = 0.7, 0.5
 #: Seconds that all threads together may take to end when the interpreter does.
 _EXIT = 1.0
 #: Seconds by which waiting for work outlasts the limit that the work itself has.
 _MARGIN = 2.0
 
-Closing = Callable[[], Coroutine[Any, Any, None]]
 #: Called in a forked child.
 InChild = Callable[[], object]
 
@@ -49,11 +45,13 @@ class LoopThread:
         name: of the thread.
         in_child: a method to call in a forked child, if the parent had started the thread; it must not do any
             network I/O. It is held weakly, so that its owner can be collected, and notice that nobody closed it.
+        modules: what to load before the thread begins (`loading`).
     """
 
-    def __init__(self, name: str, in_child: InChild) -> None:
+    def __init__(self, name: str, in_child: InChild, modules: tuple[str, ...]) -> None:
         self._name = name
         self._in_child = weakref.WeakMethod(in_child)
+        self._modules = modules
         self._closed = False
         self._begin_anew()
         # Before anything else can happen: a fork may come while another thread has the lock.
@@ -64,7 +62,7 @@ class LoopThread:
         # a signal handler may call `stop` while the main thread is in here.
         self._lock = threading.RLock()
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: AbstractEventLoop | None = None
 
     @property
     def name(self) -> str:
@@ -100,7 +98,11 @@ class LoopThread:
         except BaseException:
             work.close()
             raise
-        future = asyncio.run_coroutine_threadsafe(work, loop)
+        # Loaded with the loop.
+        from asyncio import run_coroutine_threadsafe
+        from concurrent.futures import CancelledError
+
+        future = run_coroutine_threadsafe(work, loop)
         try:
             return future.result(timeout + _MARGIN)
         except CancelledError:
@@ -119,7 +121,10 @@ class LoopThread:
         except BaseException:
             work.close()
             raise
-        asyncio.run_coroutine_threadsafe(work, loop)
+        # Loaded with the loop.
+        from asyncio import run_coroutine_threadsafe
+
+        run_coroutine_threadsafe(work, loop)
 
     def stop(self, closing: Closing, timeout: float = STOP_TIMEOUT) -> None:
         """End the thread, cancelling what it does; return when it has ended, or after `timeout` seconds.
@@ -136,13 +141,16 @@ class LoopThread:
         if thread is None or loop is None:
             return
         if first:
+            # Loaded with the loop.
+            from .client_loop import end
+
             # A loop that is closed has ended by itself, at the end of the interpreter.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(_end, loop, closing)
+                loop.call_soon_threadsafe(end, loop, closing)
         if timeout > 0 and thread is not threading.current_thread():
             thread.join(timeout)
             if thread.is_alive():
-                _log.warning("%s: its thread does not end; it is left behind", self._name)
+                logger().warning("%s: its thread does not end; it is left behind", self._name)
 
     def leave(self) -> threading.Thread | None:
         """Begin to end because the interpreter does; return the thread, if there is one. Nothing counts as closed."""
@@ -166,7 +174,7 @@ class LoopThread:
             if in_child is not None and not self._closed:
                 in_child()
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
+    def _running_loop(self) -> AbstractEventLoop:
         with self._lock:
             if self._closed:
                 raise Closed(f"{self._name} is closed")
@@ -180,12 +188,14 @@ class LoopThread:
                     raise Closed(f"{self._name} is closed")
             return self._loop
 
-    def _begun(self) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
+    def _begun(self) -> tuple[AbstractEventLoop, threading.Thread]:
         try:
-            load_library()
+            load(self._modules)
+            from .client_loop import ClientLoop, run
+
             follow_uwsgi()
             loop = ClientLoop()
-            thread = threading.Thread(target=_run, args=(loop,), name=self._name, daemon=True)
+            thread = threading.Thread(target=run, args=(loop,), name=self._name, daemon=True)
             try:
                 thread.start()
             except BaseException:
@@ -229,38 +239,3 @@ def _leave() -> None:
     for thread in [each.leave() for each in list(_threads)]:
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(0.0, end - time.monotonic()))
-
-
-class ClientLoop(asyncio.SelectorEventLoop):
-    """Looks names up in daemon threads: an executor's would hold the interpreter's end back until DNS gives up."""
-
-    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
-        """Look a name up (`asyncio.loop.getaddrinfo`)."""
-        return await in_daemon_thread("flagent name lookup", partial(socket.getaddrinfo, host, port, **options))
-
-
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    try:
-        loop.run_forever()
-    finally:
-        left_over = asyncio.all_tasks(loop)
-        for task in left_over:
-            task.cancel()
-        if left_over:
-            loop.run_until_complete(asyncio.wait(left_over, timeout=_LEFT_OVER))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
-
-
-def _end(loop: asyncio.AbstractEventLoop, closing: Closing) -> None:
-    async def end() -> None:
-        try:
-            async with asyncio.timeout(_CLOSING):
-                await closing()
-        except Exception:  # noqa: BLE001 - the thread has to end, whatever happens
-            _log.warning("connections could not be closed in good order", exc_info=True)
-        finally:
-            loop.stop()
-
-    # Referenced by the loop's set of tasks only, which is enough until it stops itself.
-    loop.create_task(end())

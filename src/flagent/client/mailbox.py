@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import Self
 
 from ..core.evaluation import Ruleset
-from .listeners import FlagChange, Registration
+from .callbacks import FlagChange
+from .listeners import Registration
 
 
 class _Pending:
@@ -82,7 +82,10 @@ class AsyncChanges(AsyncIterator[FlagChange]):
     def __init__(self) -> None:
         self._pending = _Pending()
         self._closed = False
-        self._news = asyncio.Event()
+        # The two iterators are in one module; whoever is not on an event loop does without it.
+        from asyncio import Event
+
+        self._news = Event()
         #: How it listens; set by whoever adds it.
         self.registration: Registration | None = None
 

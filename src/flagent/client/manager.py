@@ -11,8 +11,8 @@ from typing import Any, Self
 from ..core.results import EvalResult
 from .api import AsyncFlagentClient, FlagentClient
 from .asking import Asking, Flight, Step, Steps
-from .config import ManagerConfig, settings_of
-from .local import EvalRequest
+from .batches import EvalRequest
+from .manager_config import ManagerConfig, settings_of
 from .questions import Question, question, questions_of
 from .status import ManagerStatus
 

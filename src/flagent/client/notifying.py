@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import inspect
-import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
 from .listeners import Listeners
+from .logger import logger
 
-_log = logging.getLogger("flagent.client")
+if TYPE_CHECKING:
+    from asyncio import Task
 
 
 class ThreadNotifier:
@@ -58,7 +58,7 @@ class ThreadNotifier:
                 thread.start()
             except RuntimeError:
                 # The flags are fresh all the same; what there is to tell is told with what comes next.
-                _log.exception("listeners can't be called now: there is no thread to be had")
+                logger().exception("listeners can't be called now: there is no thread to be had")
             else:
                 self._thread = thread
 
@@ -79,7 +79,7 @@ class ThreadNotifier:
             try:
                 self._call_all()
             except Exception:  # noqa: BLE001 - nothing may end the thread
-                _log.exception("changes could not be told to listeners")
+                logger().exception("changes could not be told to listeners")
 
     def _call_all(self) -> None:
         for call in self.listeners.calls():
@@ -100,12 +100,15 @@ class TaskNotifier:
     def __init__(self) -> None:
         self.listeners = Listeners(self.wake)
         self._closed = False
-        self._task: asyncio.Task[None] | None = None
+        self._task: Task[None] | None = None
 
     def wake(self) -> None:
         """Tell what there is to tell, soon; called on the event loop."""
         if not self._closed and (self._task is None or self._task.done()):
-            self._task = asyncio.get_running_loop().create_task(self._run(), name="flagent listeners")
+            # Loaded with the loop, here and below.
+            from asyncio import get_running_loop
+
+            self._task = get_running_loop().create_task(self._run(), name="flagent listeners")
 
     def begin_anew(self) -> None:
         """Forget the parent's task; called in a forked child."""
@@ -114,15 +117,19 @@ class TaskNotifier:
 
     async def close(self) -> None:
         """Call nobody any more, and end a call that has begun."""
+        from asyncio import CancelledError, current_task
+
         self._closed = True
         self.listeners.clear()
         task, self._task = self._task, None
-        if task is not None and task is not asyncio.current_task():
+        if task is not None and task is not current_task():
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            with suppress(CancelledError):
                 await task
 
     async def _run(self) -> None:
+        from asyncio import sleep
+
         for call in self.listeners.calls():
             try:
                 returned = call()
@@ -131,4 +138,4 @@ class TaskNotifier:
             except Exception:  # noqa: BLE001 - a listener may raise anything
                 self.listeners.failed(call)
             # Others on the event loop have a turn between two listeners.
-            await asyncio.sleep(0)
+            await sleep(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
@@ -10,19 +9,20 @@ import warnings
 import weakref
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ..core.evaluation import Ruleset
 from ..errors import ConfigurationError, TransportError
 from .config import OfflineConfig
 from .local import LocalFlags
+from .logger import logger
 from .loop_thread import STOP_TIMEOUT, LoopThread
-from .mailbox import Changes
 from .notifying import ThreadNotifier
 from .on_demand import OnDemand
-from .targets import Where
+from .targets import Where, modules_of
 
-_log = logging.getLogger("flagent.client")
+if TYPE_CHECKING:
+    from .mailbox import Changes
 
 #: Seconds that `close` waits for a listener that is being called.
 _LISTENERS_TIMEOUT = 0.5
@@ -61,7 +61,7 @@ class OfflineManager(LocalFlags):
         self._waking = threading.Lock()
         name = f"flagent manager of {self._session.target.name}"
         self._thread: LoopThread | OnDemand = (OnDemand if self._config.on_demand else LoopThread)(
-            name, self._fall_asleep
+            name, self._fall_asleep, modules_of(self._session.target)
         )
 
     def bootstrap(self, force_refresh: bool = False, timeout: float = 10.0) -> None:
@@ -77,6 +77,8 @@ class OfflineManager(LocalFlags):
             Closed: the manager is closed.
         """
         self._wake()
+        if self._session.is_settled and not force_refresh:
+            return
         self._thread.call(self._session.bootstrap(force_refresh=force_refresh, timeout=timeout), timeout)
 
     def prewarm(self) -> None:
@@ -189,6 +191,9 @@ class OfflineManager(LocalFlags):
         Of a flag that changes again before it is looked at, one net change is left. `close()` of the iterator, or
         leaving it as a context manager, ends it.
         """
+        # Only programs that iterate need it.
+        from .mailbox import Changes
+
         changes = Changes()
         changes.registration = self._listeners.add(changes)
         self._iterations.add(changes)
@@ -249,6 +254,6 @@ class OfflineManager(LocalFlags):
                     self._thread.start(self._session.resume())
                 except TransportError as exc:
                     # No thread or no descriptor to be had: evaluation goes on, and comes here again.
-                    _log.warning("the flags are not kept fresh in this forked process: %s", exc)
+                    logger().warning("the flags are not kept fresh in this forked process: %s", exc)
                     self._inherited, self._replica.ruleset = self._replica.ruleset, None
                     self._asleep, self._wakes_at = True, time.monotonic() + _WAKE_PAUSE

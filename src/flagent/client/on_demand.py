@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import Closed, TransportError
 from .daemons import wait_in_daemon_thread
-from .http_library import load_library
-from .loop_thread import STOP_TIMEOUT, ClientLoop, Closing, InChild
+from .loading import load
+from .loop_thread import STOP_TIMEOUT, InChild
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Task
+
+    from .client_loop import Closing
 
 _T = TypeVar("_T")
 
@@ -27,10 +31,12 @@ class OnDemand:
     Args:
         name: what it is called in messages.
         in_child: a method to call in a forked child, before the first call there.
+        modules: what to load before the first call (`loading`).
     """
 
-    def __init__(self, name: str, in_child: InChild) -> None:
+    def __init__(self, name: str, in_child: InChild, modules: tuple[str, ...]) -> None:
         self._name = name
+        self._modules = modules
         self._in_child = in_child
         self._closed = False
         self._begin_anew()
@@ -39,8 +45,8 @@ class OnDemand:
         self._pid = os.getpid()
         # Guards the loop, which one thread can run at a time. Reentrant, because a signal handler may call `stop`.
         self._lock = threading.RLock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[Any] | None = None
+        self._loop: AbstractEventLoop | None = None
+        self._task: Task[Any] | None = None
 
     @property
     def runs(self) -> bool:
@@ -104,34 +110,42 @@ class OnDemand:
 
     def __del__(self) -> None:
         # Nothing runs, so there is nothing to warn of; but the loop has descriptors.
-        loop: asyncio.AbstractEventLoop | None = getattr(self, "_loop", None)
+        loop: AbstractEventLoop | None = getattr(self, "_loop", None)
         if loop is not None and self._pid == os.getpid():
             loop.close()
 
     def _run(self, work: Coroutine[Any, Any, _T]) -> _T:
         if self._loop is None:
-            load_library()
+            load(self._modules)
+            from .client_loop import ClientLoop
+
             self._loop = ClientLoop()
+        # Loaded with the loop.
+        from asyncio import get_running_loop
+
         loop = self._loop
         run = partial(self._run_on, loop, work)
         try:
-            asyncio.get_running_loop()
+            get_running_loop()
         except RuntimeError:
             return run()
         # The caller's own loop stands still meanwhile, as with any call that blocks.
         return wait_in_daemon_thread(self._name, run)
 
-    def _run_on(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> _T:
+    def _run_on(self, loop: AbstractEventLoop, work: Coroutine[Any, Any, _T]) -> _T:
+        # Loaded with the loop.
+        from asyncio import CancelledError
+
         self._task = task = loop.create_task(work)
         try:
             return loop.run_until_complete(task)
-        except asyncio.CancelledError:
+        except CancelledError:
             raise Closed(f"{self._name} was closed meanwhile") from None
         finally:
             if not task.done():
                 # Interrupted, by Ctrl+C or an exception of a signal handler.
                 task.cancel()
-                with suppress(asyncio.CancelledError):
+                with suppress(CancelledError):
                     loop.run_until_complete(task)
             self._task = None
             if self._closed:

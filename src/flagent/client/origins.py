@@ -64,7 +64,7 @@ class Origin(Protocol):
 def origin_of(target: Target, transport: Transport | None, config: OfflineConfig) -> Origin:
     """Return what fetches snapshots from there."""
     if isinstance(target, FlagFile):
-        return _FileOrigin(target.path, config)
+        return _FileOrigin(Path(target.path), config)
     if isinstance(target, GivenFlags):
         return _GivenOrigin(target.snapshot, config)
     if transport is None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ..errors import ConfigurationError
 
 
-@dataclass(frozen=True)
-class Subscription:
+class Subscription(Struct, frozen=True):
     """What a stream is asked for.
 
     Attributes:
@@ -41,8 +41,7 @@ class Subscription:
         return cls(root, tuple(flag_keys or ()), tuple(flag_ids or ()))
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What a session is meant to do; enough to begin again in another process.
 
     Attributes:

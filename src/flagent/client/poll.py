@@ -12,14 +12,11 @@ from collections.abc import Callable
 from ..errors import FlagentError, HTTPStatusError, NotReady
 from ..wire.backoff import Backoff, is_hopeless
 from . import plain
-from .config import OfflineConfig
+from .config import STRAY, OfflineConfig
 from .follow import Follower
 from .refresh import Refresher
 
 _log = logging.getLogger("flagent.client")
-
-#: How far intervals stray from what is configured, so that clients that began together drift apart.
-STRAY = 0.2
 
 
 class Poller:

@@ -14,8 +14,8 @@ from ..core.model import Entity
 from ..core.results import EvalResult, Reason
 from ..errors import DecodeError
 from . import evaluation_calls
+from .batches import EvalRequest
 from .call import Call
-from .local import EvalRequest
 from .result_cache import canonical
 
 #: Most entities and flags of a request: what servers accept by default.

@@ -18,7 +18,7 @@ from .plan import Subscription
 from .poll import Poller
 from .refresh import Refresher
 from .replica import Replica
-from .status import Source
+from .states import Source
 
 _log = logging.getLogger("flagent.client")
 

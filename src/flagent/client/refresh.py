@@ -12,7 +12,7 @@ from ..core.evaluation import Ruleset
 from ..errors import Closed, FlagentError, TransportError
 from .origins import Fetched, Origin
 from .replica import Replica
-from .status import Source
+from .states import Source
 
 _log = logging.getLogger("flagent.client")
 

@@ -5,16 +5,17 @@ Any thread may read; only the event loop that does the network work writes, so t
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from ..core.changes import Change, Cursor, Delta, Snapshot
 from ..core.evaluation import Ruleset
 from ..errors import Diverged
-from ..wire.feed import Checkpoint
-from .status import Source
+from .logger import logger
+from .states import Source
 
-_log = logging.getLogger("flagent.client")
+if TYPE_CHECKING:
+    from ..wire.updates import Checkpoint
 
 Updated = Callable[[Ruleset | None, Ruleset, Iterable[str] | None], object]
 
@@ -116,7 +117,7 @@ class Replica:
         if held is not None and held.snapshot.epoch == snapshot.epoch:
             confirmed_at = self._latest(confirmed_at)
         elif held is not None:
-            _log.warning("the server's log is another one now: %s after %s", snapshot.cursor, held.snapshot.cursor)
+            logger().warning("the server's log is another one now: %s after %s", snapshot.cursor, held.snapshot.cursor)
         self.ruleset = ruleset
         self._entity_tag, self._tagged = entity_tag, snapshot.cursor
         self._partial, self._replaced = False, True

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from ..errors import FlagentError, Refused
 from . import plain
-from .config import OfflineConfig
-from .follow import Follower
+from .config import STRAY, OfflineConfig
 from .history import History
 from .plan import Plan
-from .poll import STRAY
-from .refresh import Refresher
 from .replica import Replica
-from .saving import Saver
-from .status import Source, State, Status
+from .states import Source, State
+
+if TYPE_CHECKING:
+    from .follow import Follower
+    from .status import Status
+    from .upkeep import Upkeep
 
 
 class Report:
@@ -23,8 +25,6 @@ class Report:
     Args:
         config: how often they work.
         replica: what they keep fresh.
-        refresher: has loaded snapshots.
-        saver: keeps them on disk; None where nothing does.
         history: knows since when things are as they are.
         given: whether the flags are the program's own, and can't be out of date.
     """
@@ -33,29 +33,29 @@ class Report:
         self,
         config: OfflineConfig,
         replica: Replica,
-        refresher: Refresher,
-        saver: Saver | None,
         history: History,
         *,
         given: bool,
     ) -> None:
         self._config = config
         self._replica = replica
-        self._refresher = refresher
-        self._saver = saver
         self._history = history
         self._given = given
 
-    def note(self, plan: Plan, follower: Follower | None) -> None:
-        """Note the state, for `since` and the log; on the event loop."""
-        self._history.note(self._state(plan, follower))
+    def note(self, plan: Plan, upkeep: Upkeep | None) -> None:
+        """Note the state, for `since` and the log; there is no `upkeep` before it has begun."""
+        # Before that, a signal handler that closes the manager may interrupt the very import of `logging`.
+        self._history.note(self._state(plan, upkeep), logged=upkeep is not None)
 
-    def status(self, plan: Plan, follower: Follower | None) -> Status:
+    def status(self, plan: Plan, upkeep: Upkeep | None) -> Status:
         """Return the state of things."""
+        # Loaded with what works; a manager is made without it.
+        from .status import Status
+
         replica, now = self._replica, time.monotonic()
-        ruleset = replica.ruleset
+        ruleset, follower, saver = replica.ruleset, _follower(upkeep), None if upkeep is None else upkeep.saver
         retry_at = None if follower is None else follower.retry_at
-        age, state = replica.age(), self._state(plan, follower)
+        age, state = replica.age(), self._state(plan, upkeep)
         bound = self._staleness_bound(state, follower)
         if bound is not None and age is not None and age > bound:
             # The process was stopped, or the machine asleep, and nobody has had the time to notice.
@@ -67,33 +67,29 @@ class Report:
             source=replica.source,
             staleness=age,
             staleness_bound=bound,
-            last_error=self._last_error(follower),
+            last_error=_last_error(upkeep),
             attempt=0 if follower is None else follower.feed.attempt,
             retry_in=None if retry_at is None else max(0.0, retry_at - now),
             advice=None if follower is None else follower.advice.text(now, follower.feed.heartbeat),
             divergences=replica.divergences,
-            cache_error=None if self._saver is None else self._saver.error,
+            cache_error=None if saver is None else saver.error,
         )
 
-    def _state(self, plan: Plan, follower: Follower | None) -> State:
-        held, error = self._replica.ruleset is not None, self._last_error(follower)
+    def _state(self, plan: Plan, upkeep: Upkeep | None) -> State:
+        held, error, follower = self._replica.ruleset is not None, _last_error(upkeep), _follower(upkeep)
         if plan.closed:
             return State.CLOSED
         if held and (self._given or (follower is not None and follower.live)):
             return State.LIVE
         confirmed = held and self._replica.source is not Source.DISK
-        if confirmed and plan.polls and self._config.auto_refresh and self._refresher.last_error is None:
+        refreshed = upkeep is None or upkeep.refresher.last_error is None
+        if confirmed and plan.polls and self._config.auto_refresh and refreshed:
             return State.POLLING
         if isinstance(error, Refused):
             return State.REJECTED
         if error is not None:
             return State.OFFLINE
         return State.STALE if held else State.STARTING
-
-    def _last_error(self, follower: Follower | None) -> FlagentError | None:
-        if follower is not None and not follower.live and follower.last_error is not None:
-            return follower.last_error
-        return self._refresher.last_error
 
     def _staleness_bound(self, state: State, follower: Follower | None) -> float | None:
         if self._given:
@@ -110,3 +106,16 @@ class Report:
         polls = self._config.refresh_interval * (1 + STRAY) + self._config.request_timeout
         # Polls take over from a stream after a while.
         return polls if follower is None else polls + self._config.fallback_after
+
+
+def _follower(upkeep: Upkeep | None) -> Follower | None:
+    return None if upkeep is None else upkeep.follower
+
+
+def _last_error(upkeep: Upkeep | None) -> FlagentError | None:
+    if upkeep is None:
+        return None
+    follower = upkeep.follower
+    if follower is not None and not follower.live and follower.last_error is not None:
+        return follower.last_error
+    return upkeep.refresher.last_error

@@ -18,9 +18,11 @@ from ..errors import Closed
 from ..wire.codec import FlagEvent
 from .api_keys import ApiKey
 from .buffer import Buffer
-from .config import ClientSettings, HTTPClientFactory, SSEConfig
+from .config import ClientSettings, HTTPClientFactory
 from .event_stream import EventStream, StreamClient
+from .loading import STREAMS
 from .loop_thread import STOP_TIMEOUT, LoopThread
+from .sse_config import SSEConfig
 from .tls import TLS
 
 
@@ -79,7 +81,7 @@ class SSEClient(StreamClient):
         """
         self.disconnect()
         news = self._news
-        thread = LoopThread(f"flagent stream of {self._settings.root}", self._begin_anew)
+        thread = LoopThread(f"flagent stream of {self._settings.root}", self._begin_anew, STREAMS)
         stream = self._new(flag_keys, flag_ids, Buffer(self._config.event_buffer_size, lambda: _notify(news)))
         self._thread, self._stream = thread, stream
         thread.call(stream.begin(timeout), timeout)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .listeners import Listeners
 from .replica import Replica
-from .status import Status
+
+if TYPE_CHECKING:
+    from .status import Status
 
 #: Bounds in seconds of the time between two looks: whoever is told shall not be told late, nor a process be kept awake.
 _LEAST, _MOST = 0.02, 5.0
@@ -55,11 +56,14 @@ class StaleWatch:
 
     async def run(self) -> None:
         """Watch as long as there is anybody to tell, or until cancelled."""
+        # Loaded with the loop that it runs on.
+        from asyncio import sleep
+
         while self._waiting:
             age = self._replica.age()
             for listener in self._waiting:
                 listener.look(age, self._listeners, self._status)
-            await asyncio.sleep(self._pause(age))
+            await sleep(self._pause(age))
 
     def _pause(self, age: float | None) -> float:
         soonest = min((each.after for each in self._waiting), default=_MOST)

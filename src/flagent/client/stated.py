@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ..core.changes import Snapshot
+from ..core.constraints import load_re2
 from ..core.given import flags_of_document, flags_of_values
 from ..errors import ConfigurationError, DecodeError
 from ..wire.codec import decode_snapshot
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _YAML = frozenset({".yaml", ".yml"})
+_PATTERNS = frozenset({"EREG", "NEREG"})
 
 
 def snapshot_of(value: Any) -> Snapshot:
@@ -62,5 +66,8 @@ def _exported(value: Mapping[str, Any]) -> Snapshot:
         snapshot = decode_snapshot(msgspec.json.encode(value))
     except (DecodeError, TypeError, ValueError) as exc:
         raise ConfigurationError(f"flags: {exc}") from exc
+    segments = (segment for flag in snapshot.flags.values() for segment in flag.segments)
+    if any(constraint.operator in _PATTERNS for segment in segments for constraint in segment.constraints):
+        load_re2()
     # Revisions order the states of one server; an older export that takes the place of a newer one is meant.
     return Snapshot.of("", 0, snapshot.flags.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -50,9 +49,12 @@ class SleepWatch:
 
     async def run(self) -> None:
         """Watch, until cancelled."""
+        # The clocks above are needed where no event loop is.
+        from asyncio import sleep
+
         slept = self._slept()
         while True:
-            await asyncio.sleep(LOOK)
+            await sleep(LOOK)
             before, slept = slept, self._slept()
             if slept - before >= _LEAST:
                 await self._woke(slept - before)

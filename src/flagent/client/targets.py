@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
 
 from ..core.changes import Snapshot
 from ..errors import ConfigurationError
-from .api import AsyncFlagentClient, FlagentClient
 from .config import ClientSettings, OfflineConfig
+from .loading import SERVER_UPKEEP, UPKEEP
 
 #: What a manager takes: a URL (`http`, `https` or `file`), a client, a file, or flags.
-Where = FlagentClient | AsyncFlagentClient | str | Path | Mapping[str, Any]
+if TYPE_CHECKING:
+    from .api import AsyncFlagentClient, FlagentClient
+
+    Where = FlagentClient | AsyncFlagentClient | str | os.PathLike[str] | Mapping[str, Any]
+else:
+    # For those who look hints up while a program runs, such as containers that inject dependencies.
+    Where = str | os.PathLike | Mapping | Any
 
 #: Seconds between looks at a file.
 _LOOKS = 1.0
 
 
-@dataclass(frozen=True)
-class FlagFile:
+class FlagFile(Struct, frozen=True):
     """Flags in a file.
 
     Attributes:
         path: where it is.
     """
 
-    path: Path
+    path: str | os.PathLike[str]
 
     @property
     def name(self) -> str:
         """What it is called in messages."""
-        return str(self.path)
+        return os.fspath(self.path)
 
 
-@dataclass(frozen=True, eq=False)
-class GivenFlags:
+class GivenFlags(Struct, frozen=True, eq=False):
     """Flags that the program has: they are never out of date.
 
     Attributes:
@@ -61,9 +67,11 @@ def target_of(where: Any) -> Target:
     Raises:
         ConfigurationError: it is no usable URL, path, or set of flags.
     """
-    if isinstance(where, FlagentClient | AsyncFlagentClient):
-        return where.settings
-    if isinstance(where, Path):
+    # A client: it says so by its settings, and is not loaded by whoever has none.
+    settings = getattr(where, "settings", None)
+    if isinstance(settings, ClientSettings):
+        return settings
+    if isinstance(where, os.PathLike):
         return FlagFile(where)
     if isinstance(where, Mapping):
         # Only programs that have flags of their own need it.
@@ -95,8 +103,13 @@ def fitted(config: OfflineConfig, target: Target) -> OfflineConfig:
     return replace(config, auto_refresh=False) if config.on_demand else config
 
 
-def _path_of(url: str) -> Path:
+def modules_of(target: Target) -> tuple[str, ...]:
+    """Return what has to be loaded to keep the flags fresh (`loading`)."""
+    return SERVER_UPKEEP if isinstance(target, ClientSettings) else UPKEEP
+
+
+def _path_of(url: str) -> str:
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost") or not parts.path or parts.query or parts.fragment:
         raise ConfigurationError(f"base_url: {url!r} is no URL of a file; file:///folder/flags.json is one")
-    return Path(unquote(parts.path))
+    return unquote(parts.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,15 +30,15 @@ class TLS:
         ConfigurationError: a member can't be used.
     """
 
-    ca: str | Path | None = None
-    certificate: str | Path | None = None
-    private_key: str | Path | None = None
+    ca: str | os.PathLike[str] | None = None
+    certificate: str | os.PathLike[str] | None = None
+    private_key: str | os.PathLike[str] | None = None
     password: str | Callable[[], str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("ca", "certificate", "private_key"):
             value: Any = getattr(self, name)
-            if value is not None and (not isinstance(value, str | Path) or not str(value)):
+            if value is not None and (not isinstance(value, str | os.PathLike) or not os.fspath(value)):
                 raise ConfigurationError(f"tls: {name} must be a path, not {value!r}")
         if self.certificate is None and (self.private_key is not None or self.password is not None):
             raise ConfigurationError("tls: a key or a password needs the certificate that it belongs to")
@@ -52,7 +53,8 @@ class TLS:
         if self.certificate is not None:
             # Asked in vain, OpenSSL would ask the terminal.
             password = "" if self.password is None else self.password
-            files = str(self.certificate) + ("" if self.private_key is None else f" with the key {self.private_key}")
+            files = os.fspath(self.certificate)
+            files += "" if self.private_key is None else f" with the key {os.fspath(self.private_key)}"
             try:
                 context.load_cert_chain(self.certificate, self.private_key, password)
             except (OSError, ValueError, TypeError) as exc:
@@ -67,7 +69,7 @@ class TLS:
                 return ssl.create_default_context(capath=self.ca)
             return ssl.create_default_context(cafile=self.ca)
         except (OSError, ValueError) as exc:
-            raise ConfigurationError(f"tls: ca {str(self.ca)!r} can't be used: {_reason(exc)}") from exc
+            raise ConfigurationError(f"tls: ca {os.fspath(self.ca)!r} can't be used: {_reason(exc)}") from exc
 
 
 def _reason(exc: Exception) -> str:

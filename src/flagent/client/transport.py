@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import DecodeError, HTTPStatusError
 from ..version import __version__
-from .api_keys import KeySource
 from .config import ClientSettings
 from .daemons import in_daemon_thread
 from .failures import is_tls
 from .heads import check_coding, redirected
 from .http_library import make_client
+from .key_source import KeySource
 from .small_pieces import read_in_small_pieces
 from .streamed import Stream, translated
 

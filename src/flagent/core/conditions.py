@@ -7,7 +7,9 @@ comes after lines that look for it.
 from __future__ import annotations
 
 import math
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+from msgspec import Struct
 
 from .constraints import compile_test, items, number, number_of, text
 from .model import Constraint
@@ -32,7 +34,7 @@ _COMPARISONS = {"LT": "{v} < {0}", "LTE": "{v} <= {0}", "GT": "{v} > {0}", "GTE"
 _DENIED = "{{v}} is not None and not ({})"
 
 
-class Condition(NamedTuple):
+class Condition(Struct, frozen=True):
     """What is written for a condition.
 
     Attributes:

@@ -16,23 +16,22 @@ from __future__ import annotations
 
 import math
 import operator
-import re
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Protocol
+from typing import Any
 
 from . import subinterpreters
 from .model import Constraint
 from .patterns import simple
 
+# Here, and not where RE2 is loaded: whoever imports this is told, and nobody who evaluates.
 subinterpreters.refuse()
-import re2  # noqa: E402 - it must not be reached where it would hang
 
 Predicate = Callable[[Mapping[str, Any]], bool]
 Test = Callable[[Any], bool]
 
-#: Decimal numbers as every client reads them; not Python's `1_000`, `٣` or `inf`.
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?Infinity|[+-]?NaN")
+#: The only words that are numbers.
+_WORDS = frozenset({"Infinity", "NaN"})
 #: What is trimmed around a number: control characters and the blank, as Java does it.
 _BLANKS = "".join(map(chr, range(0x21)))
 #: Length of a text times size of a pattern's program above which nothing is looked for. RE2's time is linear in the
@@ -41,19 +40,6 @@ _BLANKS = "".join(map(chr, range(0x21)))
 MAX_STEPS = 10_000_000
 #: From here on an integral float is written with an exponent.
 _EXPONENT_FROM = 1e21
-
-
-class Pattern(Protocol):
-    """What a compiled regular expression can do.
-
-    Attributes:
-        programsize: how many instructions it has.
-    """
-
-    programsize: int
-
-    def search(self, text: str) -> object | None:
-        """Return a match anywhere in `text`, or None."""
 
 
 def text(value: object) -> str | None:
@@ -118,17 +104,27 @@ def number_of(value: object) -> float | None:
 
 
 def number(value: str) -> float | None:
-    """Return the number that a text spells, or None."""
+    """Return the number that a text spells, or None: decimal, as every client reads it, `Infinity` or `NaN`."""
     trimmed = value.strip(_BLANKS)
-    return float(trimmed) if _NUMBER.fullmatch(trimmed) else None
+    try:
+        found = float(trimmed)
+    except ValueError:
+        return None
+    # Python reads more than others do: `1_000`, `٣`, `inf`.
+    if not trimmed.isascii() or "_" in trimmed:
+        return None
+    return found if not trimmed[-1].isalpha() or trimmed.lstrip("+-") in _WORDS else None
 
 
 def compile_search(pattern: str) -> Callable[[str], bool] | None:
     """Return what tells whether an RE2 pattern matches anywhere in a text, or None when RE2 refuses it."""
+    # Most programs have no patterns for it; whoever is about to evaluate has loaded it before (`load_re2`).
+    import re2
+
     options = re2.Options()
     options.log_errors = False  # otherwise RE2 writes to stderr by itself
     try:
-        compiled: Pattern = re2.compile(pattern, options)
+        compiled: Any = re2.compile(pattern, options)
     except (re2.error, UnicodeError):
         return None
 
@@ -143,6 +139,11 @@ def compile_search(pattern: str) -> Callable[[str], bool] | None:
             return compiled.search(whole.encode("utf-8", "replace").decode()) is not None
 
     return search
+
+
+def load_re2() -> None:
+    """Load RE2, which the first pattern that needs it would do otherwise: evaluation shall not wait for a file."""
+    import re2  # noqa: F401 - it is there from now on
 
 
 def items(value: str) -> frozenset[str]:

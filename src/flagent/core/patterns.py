@@ -20,7 +20,8 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from .literal_patterns import Literal, literal_of
 
@@ -43,17 +44,18 @@ _PLAIN = r"[ !\"#%&',/0-9:;<=>@A-Z_`a-z~-]"
 _ESCAPED = r"\\[!-/:-@\[-^`{-~]"
 _LITERAL = rf"(?:{_PLAIN}|{_ESCAPED})"
 _MEMBER = rf"(?:[ !\"#$%&'()*+,./0-9:;<=>?@A-Z_`a-z{{|}}~]|{_ESCAPED})"
-_ITEM = re.compile(
+# Compiled with the first pattern, which takes longer than importing all of this; `re` keeps them.
+_ITEM = (
     rf"(?:(?P<literal>{_LITERAL})|(?P<escape>\\[dw])|(?P<any>\.)"
     rf"|\[(?P<not>\^?)(?P<members>-?(?:\\[dw]|{_MEMBER}-{_MEMBER}|{_MEMBER})*-?)\]"
     rf"|\((?:\?:)?(?P<words>{_LITERAL}+(?:\|{_LITERAL}+)*)\))"
     r"(?P<repeat>[*+?]|\{[0-9]{1,3}(?:,(?:[0-9]{1,3})?)?\})?"
 )
-_WORD = re.compile(rf"{_LITERAL}+")
-_PART = re.compile(rf"\\(?P<escape>[dw])|(?P<first>{_MEMBER})-(?P<last>{_MEMBER})|(?P<one>{_MEMBER}|-)")
+_WORD = rf"{_LITERAL}+"
+_PART = rf"\\(?P<escape>[dw])|(?P<first>{_MEMBER})-(?P<last>{_MEMBER})|(?P<one>{_MEMBER}|-)"
 
 
-class _Item(NamedTuple):
+class _Item(Struct, frozen=True):
     """One thing after the other in a pattern.
 
     Attributes:
@@ -78,7 +80,7 @@ class _Item(NamedTuple):
         return max(self.most, sum(map(len, self.texts)))
 
 
-class Simple(NamedTuple):
+class Simple(Struct, frozen=True):
     """A pattern that is not RE2's.
 
     Attributes:
@@ -113,9 +115,9 @@ def simple(pattern: str) -> Simple | None:
 
 
 def _items(rest: str) -> list[_Item] | None:
-    items, at = [], 0
+    items, at, pattern = [], 0, re.compile(_ITEM)
     while at < len(rest):
-        found = _ITEM.match(rest, at)
+        found = pattern.match(rest, at)
         item = None if found is None else _item(found)
         if found is None or item is None:
             return None
@@ -127,7 +129,7 @@ def _items(rest: str) -> list[_Item] | None:
 def _item(found: re.Match[str]) -> _Item | None:
     repeat = found["repeat"]
     if found["words"] is not None:
-        return None if repeat else _group(_WORD.findall(found["words"]))
+        return None if repeat else _group(re.findall(_WORD, found["words"]))
     taken = _taken(found)
     if not taken:
         return None
@@ -162,7 +164,7 @@ def _taken(found: re.Match[str]) -> _Set:
         code = ord(_unescaped(found["literal"]))
         return ((code, code),)
     ranges: list[tuple[int, int]] = []
-    for part in _PART.finditer(found["members"]):
+    for part in re.finditer(_PART, found["members"]):
         if part["escape"]:
             ranges += _ESCAPES[part["escape"]]
         else:

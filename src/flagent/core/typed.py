@@ -9,10 +9,10 @@ for nothing, unless it says `value` all the same: tests make such results, for a
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from .constraints import number
 from .results import EvalResult
 
 _T = TypeVar("_T")
@@ -29,8 +29,8 @@ MISSING: Final = _Missing()
 
 _TRUE = frozenset({"true", "on", "yes", "enabled", "1"})
 _FALSE = frozenset({"false", "off", "no", "disabled", "0"})
-_INTEGER = re.compile(r"[+-]?[0-9]{1,300}")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+#: Digits of the longest integer that a key spells.
+_LONGEST = 300
 
 
 def bool_of(result: EvalResult) -> bool | _Missing:
@@ -102,14 +102,16 @@ def _bool_of_key(key: str) -> bool | _Missing:
 
 
 def _int_of_key(key: str) -> int | _Missing:
-    return int(key) if _INTEGER.fullmatch(key) else MISSING
+    digits = key[1:] if key.startswith(("+", "-")) else key
+    return int(key) if digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST else MISSING
 
 
 def _float_of_key(key: str) -> float | _Missing:
-    if not _NUMBER.fullmatch(key):
+    value = number(key)
+    # Constraints pass over blanks and control characters around a number, keys have none.
+    if value is None or not math.isfinite(value) or min(key[0], key[-1]) <= " ":
         return MISSING
-    value = float(key)
-    return value if math.isfinite(value) else MISSING
+    return value
 
 
 def _same(key: str) -> str:

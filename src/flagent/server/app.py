@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import State
 from starlette.types import Message, Receive, Scope, Send
 
+from ..core.constraints import load_re2
 from . import asgi, leaving, questions, spending
 from .asgi import HotRoute, PromptRoute
 from .bodies import Bodies
@@ -137,6 +138,8 @@ class App:
         """
         async with AsyncExitStack() as stack:
             settings = self.settings
+            # No evaluation shall wait for a file, as the first one of a pattern would.
+            load_re2()
             storage = open_storage(settings.database_url)
             stack.push_async_callback(storage.close)
             await storage.open()

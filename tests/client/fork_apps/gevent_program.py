@@ -18,7 +18,7 @@ import gevent  # type: ignore[import-not-found,import-untyped,unused-ignore] # n
 from gevent.event import Event  # type: ignore[import-not-found,import-untyped,unused-ignore] # noqa: E402
 
 from flagent import FlagentError, OfflineConfig, OfflineManager  # noqa: E402
-from flagent.client.http_library import load_library  # noqa: E402
+from flagent.client.loading import SERVER_UPKEEP, load  # noqa: E402
 
 PAUSE = 0.002
 waits, works = [0.0], [0.0]
@@ -39,7 +39,7 @@ def beat() -> None:
 def follow(number: int) -> None:
     """Make live managers, and say whenever all of them have seen a change."""
     # A program imports before it serves: that it takes time is no news.
-    load_library()
+    load(SERVER_UPKEEP)
     gevent.spawn(beat)
     managers = []
     for _ in range(number):
