@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flagent import ConfigurationError, FlagentClient, OfflineConfig, SSEConfig
-from flagent.client.config import show_debug_logs
+from flagent.client.config import ClientSettings, show_debug_logs
 
 
 def test_defaults_are_those_of_the_documentation() -> None:
@@ -50,6 +50,16 @@ def test_api_key_is_in_no_representation() -> None:
     client = FlagentClient("http://flags", "secret-key")
 
     assert "secret-key" not in f"{client!r} {client.settings!r}"
+
+
+def test_what_shows_the_variables_of_a_traceback_gets_no_secret() -> None:
+    settings = ClientSettings(root="http://localhost", api_key="key-of-mine", proxy="http://user:word@proxy:3128")
+
+    shown = str(list(settings.__rich_repr__()))
+
+    assert "localhost" in shown
+    assert "key-of-mine" not in shown
+    assert "word" not in shown
 
 
 def test_http_client_must_be_a_function_that_makes_one() -> None:

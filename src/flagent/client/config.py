@@ -75,8 +75,11 @@ class ClientSettings(Struct, frozen=True, kw_only=True):
             )
 
     def __repr__(self) -> str:
-        # Neither the key nor the proxy, which may have a password.
-        return f"ClientSettings(root={self.root!r}, timeout={self.timeout!r}, tls={self.tls!r})"
+        return f"ClientSettings({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        # What Rich's tracebacks show of a Struct: neither the key nor the proxy, which may have a password.
+        return [(name, getattr(self, name)) for name in ("root", "timeout", "tls")]
 
     @property
     def name(self) -> str:

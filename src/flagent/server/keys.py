@@ -60,6 +60,10 @@ class Key(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Key(id={self.id}, name={self.name!r}, kind={self.kind.value!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        # What Structs show of themselves to Rich's tracebacks.
+        return [("id", self.id), ("name", self.name), ("kind", self.kind.value)]
+
     def in_force(self, now_ms: int) -> bool:
         """Return whether the key opens anything at this moment."""
         return self.revoked_at is None and (self.expires_at is None or now_ms < self.expires_at)
