@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from waiting import until_async
 
 from flagent.core import edits
 from flagent.core.changes import Change
@@ -137,6 +138,27 @@ def test_a_hint_that_comes_between_an_own_commit_and_its_notice_is_not_lost(tmp_
         await write(storage, "next")
 
         assert (before, read, storage.is_newest(2)) == (False, [1], True)
+        await storage.close()
+
+    asyncio.run(run())
+
+
+def test_an_own_commit_is_known_also_when_nobody_waits_for_it_any_more(tmp_path: Path) -> None:
+    async def run() -> None:
+        storage = open_storage(f"sqlite:///{tmp_path / 'a.db'}")
+        await storage.open()
+        stored = await storage.load()
+        ids = Allocator(stored.ids)
+        created = [edits.create_flag(ids, key="own", description="own")]
+        changes, _ = edits.stamp(stored.snapshot, created, actor=None, now_ms=0)
+        committing = asyncio.Event()
+        writing = asyncio.create_task(storage.append(changes, ids.ids, committing.set))
+        await committing.wait()
+        writing.cancel()
+
+        await until_async(lambda: storage.is_newest(1))
+
+        assert [change.revision for change in await storage.changes_after(0)] == [1]
         await storage.close()
 
     asyncio.run(run())
