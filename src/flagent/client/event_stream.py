@@ -12,8 +12,8 @@ from ..wire.codec import FlagEvent
 from ..wire.feed import Checkpoint, Feed
 from .buffer import Buffer
 from .config import ClientSettings, show_debug_logs
-from .follow import Follower, Persistence
-from .plan import Subscription
+from .follow import Follower
+from .plan import Persistence, Subscription
 from .sse_config import SSEConfig
 from .status import ConnectionState
 from .transport import Transport

@@ -15,8 +15,6 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
-from msgspec import Struct
-
 from ..core.changes import Change, Cursor, Delta
 from ..errors import Closed, Diverged, FlagentError, Refused, StreamBroken, TransportError
 from ..wire.codec import FlagEvent
@@ -24,6 +22,7 @@ from ..wire.feed import Checkpoint, Feed, NeedSnapshot, Update
 from ..wire.updates import Summary
 from .address import STREAM_PATHS
 from .advice import Advice
+from .plan import Persistence
 from .pulse import Pulse
 from .streamed import Stream
 from .transport import Transport
@@ -62,18 +61,6 @@ class Receiver(Protocol):
 
     def changed(self) -> None:
         """Note that the stream has come or gone."""
-
-
-class Persistence(Struct, frozen=True):
-    """When to stop trying.
-
-    Attributes:
-        reconnect: whether to connect again at all.
-        max_failures: failures in a row after which it gives up; 0 for never.
-    """
-
-    reconnect: bool = True
-    max_failures: int = 0
 
 
 class Follower:

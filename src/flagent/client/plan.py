@@ -53,3 +53,15 @@ class Plan(Struct, frozen=True):
     polls: bool = False
     subscription: Subscription | None = None
     closed: bool = False
+
+
+class Persistence(Struct, frozen=True):
+    """When to stop trying.
+
+    Attributes:
+        reconnect: whether to connect again at all.
+        max_failures: failures in a row after which it gives up; 0 for never.
+    """
+
+    reconnect: bool = True
+    max_failures: int = 0

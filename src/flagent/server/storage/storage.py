@@ -93,10 +93,7 @@ class Storage:
     async def append(self, changes: Sequence[Change], ids: Ids, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Write `changes`, which must follow the newest revision, in one transaction, and wake the tail.
 
-        Args:
-            changes: what to write.
-            ids: the largest ids that are given out with them.
-            meanwhile: called on the event loop while the disk is waited for, if it comes to that.
+        `meanwhile` is called on the event loop while the disk is waited for, if it comes to that.
 
         Raises:
             Overtaken: another writer took the revision; nothing was written.
