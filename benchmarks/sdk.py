@@ -9,8 +9,9 @@
     block       the longest that an AsyncOfflineManager holds the event loop of a program, of several runs in fresh
                 processes, while its server is absent, silent, silent with TLS, or stopped (never over 20 ms); beside
                 a loop without it
-    evaluate    p99 of one evaluation at rest, while 100 changes a second arrive, and while the server hangs;
-                interleaved, and the goal is a ratio (within 20 %)
+    evaluate    p99 of one evaluation at rest, while 100 changes a second arrive, and while the server hangs; and while
+                another server changes, of which the manager hears nothing; by turns, and the goal is a ratio (within
+                20 %)
     cycles      threads, descriptors and heap in use after opening and closing live managers (as they were, the heap
                 to a quarter of a kilobyte for each); resident memory goes up and down by some megabytes
     memory      what 1,000 flags cost (under 5 MB)
@@ -21,20 +22,18 @@ Checked: evaluations give what the server has, before, meanwhile and afterwards.
 from __future__ import annotations
 
 import os
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any
 
-import httpx2
-from api import check, fill
+from api import fill
 from blocking import blocked
+from meanwhile import evaluations
 from output import arguments, told
 from processes import ServerProcess
 from reopening import left
@@ -59,7 +58,6 @@ _GOALS: dict[str, float] = {
 #: Megabytes of heap that may be left of a thousand managers; one with its flags has about four.
 _LEFT = 0.25
 _CONFIG = OfflineConfig(enable_persistence=False)
-_CONTEXT = {"country": "DE", "age": 30}
 
 
 def imports(rounds: int) -> dict[str, float]:
@@ -119,80 +117,6 @@ def constructor() -> float:
     return round(statistics.median(times) * 1000, 4)
 
 
-def p99(manager: OfflineManager, seconds: float) -> float:
-    """Return the nanoseconds of one evaluation, the 99th percentile."""
-    times = []
-    clock, evaluate = time.perf_counter_ns, manager.evaluate
-    end = clock() + int(seconds * 1e9)
-    while (began := clock()) < end:
-        evaluate("k500", "user123", _CONTEXT)
-        times.append(clock() - began)
-    times.sort()
-    return times[len(times) * 99 // 100]
-
-
-class Changing:
-    """Makes 100 changes a second, in a thread."""
-
-    def __init__(self, url: str) -> None:
-        self.made = 0
-        self._url = url
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        program = (
-            "import sys, time, httpx2\n"
-            "with httpx2.Client(base_url=sys.argv[1], trust_env=False) as http:\n"
-            "    for n in range(100_000):\n"
-            "        http.put('/api/v1/flags/1', json={'description': str(n)}).raise_for_status()\n"
-            "        print(n, flush=True)\n"
-            "        time.sleep(0.01)\n"
-        )
-        # In a process of its own: its work would count against the evaluations.
-        with subprocess.Popen([sys.executable, "-c", program, self._url], stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            while not self._stop.is_set() and process.stdout.readline():
-                self.made += 1
-            process.terminate()
-
-
-def evaluations(server: ServerProcess, rounds: int, seconds: float) -> dict[str, float]:
-    """Return p99 at rest, while changes arrive, and while the server hangs; the median of interleaved rounds."""
-    found: dict[str, list[float]] = {"rest": [], "updating": [], "hanging": []}
-    with OfflineManager(server.url, _CONFIG) as manager:
-        manager.enable_realtime_updates()
-        p99(manager, seconds)
-        for _ in range(rounds):
-            found["rest"].append(p99(manager, seconds))
-            with Changing(server.url) as changing:
-                while changing.made == 0:
-                    time.sleep(0.001)
-                found["updating"].append(p99(manager, seconds))
-            check(changing.made > 5, "there were no changes")
-            os.kill(server.pid, signal.SIGSTOP)
-            try:
-                found["hanging"].append(p99(manager, seconds))
-            finally:
-                os.kill(server.pid, signal.SIGCONT)
-        newest = httpx2.get(f"{server.url}/api/v1/export/eval_cache/json", trust_env=False).json()["revision"]
-        until(lambda: manager.status.cursor == newest, "the manager is not current in the end")
-    medians = {name: statistics.median(times) for name, times in found.items()}
-    return {
-        "evaluate_p99_ns": medians["rest"],
-        "updating_ratio": round(medians["updating"] / medians["rest"], 3),
-        "hanging_ratio": round(medians["hanging"] / medians["rest"], 3),
-    }
-
-
 def memory(url: str) -> float:
     """Return the megabytes that a manager with all flags needs, in a process of its own."""
     program = (
@@ -212,21 +136,13 @@ def memory(url: str) -> float:
     return round(float(output) / 2**20, 2)
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until something holds."""
-    end = time.monotonic() + 10
-    while not condition():
-        check(time.monotonic() < end, what)
-        time.sleep(0.005)
-
-
 def measure(quick: bool) -> dict[str, Any]:
     """Return all numbers."""
     found: dict[str, Any] = imports(5 if quick else 15) | {"constructor_ms": constructor()}
     with tempfile.TemporaryDirectory() as folder, ServerProcess(f"sqlite:///{folder}/flags.db") as server:
         fill(server.url, _FLAGS)
         found["live_ms"] = live(server.url, 5 if quick else 15)
-        found |= evaluations(server, 3 if quick else 7, 0.5 if quick else 2.0)
+        found |= evaluations(5 if quick else 15, 0.4 if quick else 0.7)
         found |= blocked(server, 2 if quick else 10)
         found |= left(server.url, 50 if quick else 1000)
         found["flags_mb"] = memory(server.url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx2
@@ -250,7 +250,7 @@ class TestSubprotocols:
 
         decoded = [msgspec.msgpack.decode(each) for each in packed if isinstance(each, bytes)]
         told = by_subscription(decoded)
-        assert [len(told[id]) for id in (1, "w", 9)] == [2, 2, 1]
+        assert [len(told[each]) for each in (1, "w", 9)] == [2, 2, 1]
         assert told == by_subscription(expected)
 
     def test_what_is_no_messagepack_is_named(self, quiet: LiveServer) -> None:

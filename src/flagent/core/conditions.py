@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from .constraints import compile_test, items, number, number_of, text
+from .literal_patterns import Literal
 from .model import Constraint
 from .patterns import simple
 from .remembered import asked
@@ -90,9 +91,9 @@ def _comparison(constraint: Constraint) -> Condition:
 
 def _pattern(pattern: str, *, negative: bool) -> Condition:
     found = simple(pattern)
-    if found is not None and found.literal is not None:
-        source = f"type({{v}}) is str and {found.literal.source}"
-        return Condition(TEXT, _DENIED.format(source) if negative else source, (found.literal.constant,))
+    if isinstance(found, Literal):
+        source = f"type({{v}}) is str and {found.source}"
+        return Condition(TEXT, _DENIED.format(source) if negative else source, found.constants)
     how = asked(pattern)
     if how is None:
         return Condition(VALUE, "{v} is not None") if negative else _NEVER

@@ -1,7 +1,8 @@
 r"""Patterns that Python's `re` matches exactly as RE2 does, in linear time: most of those that flags have.
 
 RE2 is the rule and the safeguard, but calling it from Python takes ten times as long as `re` does. So a pattern is
-given to `re` when it is in a small language that both read alike, and in which `re` never has a choice to go back to:
+given to `re` when it is in a small language that both read alike, and in which `re` never has a choice to go back to
+(and to neither when a comparison of texts says the same, `literal_patterns`):
 
 * characters, escaped punctuation, `.`, `\d`, `\w`, classes of these, and groups of plain alternatives, none of which
   is the beginning of another one;
@@ -23,7 +24,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from .literal_patterns import Literal, literal_of
+from .literal_patterns import Anything, Literal, literal_of
 
 Match = Callable[[str], object | None]
 
@@ -65,6 +66,7 @@ class _Item(Struct, frozen=True):
         most: the largest number in its repetition.
         repeats: whether how much it takes depends on the text.
         texts: all that it can be, if that is one text or one of a group.
+        endless: whether it takes as many as there are.
     """
 
     source: str
@@ -73,6 +75,12 @@ class _Item(Struct, frozen=True):
     most: int
     repeats: bool
     texts: tuple[str, ...] = ()
+    endless: bool = False
+
+    @property
+    def part(self) -> tuple[str, ...] | Anything:
+        """What `literal_patterns` knows it by."""
+        return Anything(self.optional) if self.endless and self.first == _ANY else self.texts
 
     @property
     def width(self) -> int:
@@ -80,38 +88,38 @@ class _Item(Struct, frozen=True):
         return max(self.most, sum(map(len, self.texts)))
 
 
-class Simple(Struct, frozen=True):
-    """A pattern that is not RE2's.
+class Search(Struct, frozen=True):
+    """A pattern that is Python's `re`'s.
 
     Attributes:
         match: what looks for it in a text without lone surrogates; it returns None when there is no match, and
             something else when there is one.
         careful: whether lone surrogates have to be replaced by question marks, as the interpreter does it for RE2;
             most patterns take both or neither.
-        literal: the pattern without regular expressions, if it needs none.
     """
 
     match: Match
     careful: bool
-    literal: Literal | None
 
 
 # Flags are often alike in their patterns.
 @lru_cache(maxsize=256)
-def simple(pattern: str) -> Simple | None:
-    """Return what looks for the pattern in a text; None for a pattern that is RE2's."""
+def simple(pattern: str) -> Literal | Search | None:
+    """Return what the pattern is without RE2; None for a pattern that is RE2's."""
     anchored, rest = pattern.startswith("^"), pattern.removeprefix("^")
     # A dollar sign that a backslash stands before leaves that at the end, which is no item.
     closed, rest = rest.endswith("$"), rest.removesuffix("$")
     items = _items(rest) if len(rest) <= _LONGEST else None
-    if items is None or sum(item.most for item in items) > _MOST_REPEATED or not _is_definite(items, anchored):
+    if items is None or sum(item.most for item in items) > _MOST_REPEATED:
         return None
     careful = any(_differs(item) for item in items)
-    literal = None if careful else literal_of([item.texts for item in items], anchored=anchored, closed=closed)
-    if literal is None and not anchored and sum(item.width for item in items) > _WIDEST:
+    literal = None if careful else literal_of([item.part for item in items], anchored=anchored, closed=closed)
+    if literal is not None:
+        return literal
+    if not _is_definite(items, anchored) or (not anchored and sum(item.width for item in items) > _WIDEST):
         return None
     compiled = re.compile("".join(item.source for item in items) + (r"\Z" if closed else ""))
-    return Simple(compiled.match if anchored else compiled.search, careful, literal)
+    return Search(compiled.match if anchored else compiled.search, careful)
 
 
 def _items(rest: str) -> list[_Item] | None:
@@ -141,7 +149,9 @@ def _item(found: re.Match[str]) -> _Item | None:
     if bounds != sorted(bounds):
         return None
     optional = repeat in ("*", "?") or bounds[:1] == [0]
-    return _Item(f"{source}{repeat}+", taken, optional, max(bounds, default=1), repeats=not repeat[1:-1].isdigit())
+    endless = repeat in ("*", "+", "{0,}", "{1,}")
+    repeats, most = not repeat[1:-1].isdigit(), max(bounds, default=1)
+    return _Item(f"{source}{repeat}+", taken, optional, most, repeats, endless=endless)
 
 
 def _group(words: list[str]) -> _Item | None:
@@ -157,7 +167,7 @@ def _group(words: list[str]) -> _Item | None:
 def _taken(found: re.Match[str]) -> _Set:
     """Return the characters that an item other than a group can take; none when it is not certain which."""
     if found["any"]:
-        return _without(((0x0A, 0x0A),))
+        return _ANY
     if found["escape"]:
         return _ESCAPES[found["escape"][1]]
     if found["literal"]:
@@ -224,3 +234,7 @@ def _without(ranges: _Set) -> _Set:
 
 def _meet(left: _Set, right: _Set) -> bool:
     return any(first <= end and begin <= last for first, last in left for begin, end in right)
+
+
+#: What a dot takes.
+_ANY = _without(((0x0A, 0x0A),))

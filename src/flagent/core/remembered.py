@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .constraints import compile_search, text
-from .patterns import Match, simple
+from .patterns import Match, Search, simple
 
 #: The most characters of a text that is kept.
 _LONGEST = 1000
@@ -76,11 +76,11 @@ class Asked(NamedTuple):
 # Kept, so that other flags with the same pattern find it, and those of the next revision.
 @lru_cache(maxsize=256)
 def asked(pattern: str) -> Asked | None:
-    """Return how a pattern is asked, or None when it can't be compiled."""
+    """Return how a pattern that is no `Literal` is asked, or None when it can't be compiled."""
     found = simple(pattern)
-    if found is not None and not found.careful:
-        return _asked("{1}({v})", found.match, found.match)
-    if found is not None:
+    if isinstance(found, Search):
+        if not found.careful:
+            return _asked("{1}({v})", found.match, found.match)
         careful = _careful(found.match)
         return _asked("{1}({v}) if type({v}) is str and {v}.isascii() else {2}({v})", careful, found.match, careful)
     search = compile_search(pattern)
