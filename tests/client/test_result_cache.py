@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from flagent.client.result_cache import ResultCache, canonical
+from flagent.client.canonical import canonical
+from flagent.client.result_cache import ResultCache
 
 TTL, STALE_FOR, MOST = 10, 20, 3
 KEYS = st.sampled_from("abcde")

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flagent.core.constraints import compile_constraint, number, text
+from flagent.core.constraints import compile_constraint
 from flagent.core.model import OPERATORS, Constraint
+from flagent.core.texts import number, text
 
 #: What every client reads as a number.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?Infinity|[+-]?NaN")

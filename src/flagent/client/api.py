@@ -14,7 +14,7 @@ from . import evaluation_calls, flag_calls, part_calls
 from .api_keys import ApiKey
 from .call import Call
 from .config import ClientSettings, HTTPClientFactory
-from .loading import CALLS, load_aside
+from .loading import CALLS, load, load_aside
 from .loop_thread import LoopThread
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _T = TypeVar("_T")
 
 def _blocking(make: Callable[_P, Call[_T]]) -> Callable[Concatenate[FlagentClient, _P], _T]:
     def method(self: FlagentClient, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        # Before the call is made, which takes what is loaded here.
+        load(CALLS)
         return self.send(make(*args, **kwargs))
 
     update_wrapper(method, make)
@@ -35,6 +37,7 @@ def _blocking(make: Callable[_P, Call[_T]]) -> Callable[Concatenate[FlagentClien
 
 def _awaited(make: Callable[_P, Call[_T]]) -> Callable[Concatenate[AsyncFlagentClient, _P], Coroutine[Any, Any, _T]]:
     async def method(self: AsyncFlagentClient, /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        await load_aside(CALLS)
         return await self.send(make(*args, **kwargs))
 
     update_wrapper(method, make)

@@ -7,26 +7,25 @@ is not sent again: whoever was first has a `Flight`, and the others wait for it.
 
 from __future__ import annotations
 
-import logging
 import threading
 import weakref
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..core.results import EvalResult, Reason
 from ..errors import Closed, DecodeError, FlagentError, HTTPStatusError, Refused, TransportError
-from .call import Call
 from .forks import after_in_child
+from .logger import logger
 from .manager_config import ManagerConfig
-from .questions import Batch, Question, batches
 from .result_cache import ResultCache
-from .status import ManagerStatus
 
-_log = logging.getLogger("flagent.client")
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
-#: Reasons of results that are no answers.
-_NO_ANSWERS = frozenset({Reason.ERROR, Reason.NOT_READY})
+    from ..core.results import EvalResult
+    from .call import Call
+    from .questions import Batch, Question
+    from .status import ManagerStatus
+
 #: Statuses of a server that works again later, beside all from 500 on.
 _LATER = frozenset({408, 425, 429})
 #: Most seconds that a server which asks for it is left alone.
@@ -43,6 +42,9 @@ class Flight:
     """
 
     def __init__(self, question: Question, asker: object) -> None:
+        # Loaded with what asks.
+        from concurrent.futures import Future
+
         self.question = question
         self.asker = asker
         self.outcome: Future[EvalResult | FlagentError | None] = Future()
@@ -51,9 +53,9 @@ class Flight:
 
 
 #: What is to be done: a request to send, or a flight of somebody else to wait for.
-Step = Call[list[EvalResult]] | Flight
+Step: TypeAlias = "Call[list[EvalResult]] | Flight"
 #: Yields what is to be done, is sent the outcome, and returns the answers.
-Steps = Generator[Step, Any, dict[Hashable, EvalResult]]
+Steps: TypeAlias = "Generator[Step, Any, dict[Hashable, EvalResult]]"
 
 
 class Asking:
@@ -114,6 +116,9 @@ class Asking:
         Raises:
             FlagentError: there is an answer to some of them neither from the server nor in the cache.
         """
+        # Loaded by whoever has a question.
+        from .questions import batches
+
         self.check_open()
         found: dict[Hashable, EvalResult] = {}
         wanted = {each.key: each for each in questions}
@@ -146,6 +151,9 @@ class Asking:
 
     def status(self) -> ManagerStatus:
         """Return the counts."""
+        # A manager is made without it.
+        from .status import ManagerStatus
+
         with self._lock:
             return ManagerStatus(
                 hits=self._cache.hits,
@@ -209,7 +217,7 @@ class Asking:
         with self._lock:
             self._succeeded()
             for each, result in zip(batch.questions, results, strict=True):
-                if each.cached and result.reason not in _NO_ANSWERS and generation == self._generation:
+                if each.keeps(result) and generation == self._generation:
                     self._cache.put(each.key, result, asked_at)
         self._land(own, answers)
         found.update(answers)
@@ -255,11 +263,11 @@ class Asking:
                 delay = max(self._config.retry_delay, min(asked, _LONGEST_REST))
                 self._rests_until = self._clock() + delay
         if first and not self.closed:
-            _log.warning("the server does not evaluate, older answers are given if there are any: %s", error)
+            logger().warning("the server does not evaluate, older answers are given if there are any: %s", error)
 
     def _succeeded(self) -> None:
         if self._last_error is not None:
-            _log.info("the server evaluates again")
+            logger().info("the server evaluates again")
         self._last_error, self._failing, self._rests_until = None, False, self._clock()
 
 

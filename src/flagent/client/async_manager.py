@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from ..core.results import EvalResult
 from .api import AsyncFlagentClient, FlagentClient
-from .asking import Asking, Flight, Step, Steps
-from .batches import EvalRequest
+from .asking import Asking, Flight
+from .loading import QUESTIONS, load_aside
 from .loop_thread import STOP_TIMEOUT
 from .manager_config import ManagerConfig, settings_of
-from .questions import Question, question, questions_of
-from .status import ManagerStatus
+
+if TYPE_CHECKING:
+    from ..core.results import EvalResult
+    from .asking import Step, Steps
+    from .batches import EvalRequest
+    from .questions import Question
+    from .status import ManagerStatus
 
 #: Seconds by which waiting for somebody else's request outlasts the limit that the request itself has.
 _MARGIN = 2.0
@@ -85,8 +88,11 @@ class AsyncManager:
             FlagentError: no answer came, for this reason, and there is none in the cache to be given instead.
             Closed: the manager is closed.
         """
+        await load_aside(QUESTIONS)
+        from .questions import Question, question
+
         asked = question(flag_key, entity_id, entity_context, entity_type=entity_type, debug=debug)
-        if isinstance(asked, EvalResult):
+        if not isinstance(asked, Question):
             self._asking.check_open()
             return asked
         answer = self._asking.cached(asked)
@@ -119,6 +125,9 @@ class AsyncManager:
         Raises:
             FlagentError: see `evaluate`; there is no answer to at least one of them.
         """
+        await load_aside(QUESTIONS)
+        from .questions import Question, questions_of
+
         asked = questions_of(requests)
         found = await self._answered([each for each in asked if isinstance(each, Question)])
         return [found[each.key] if isinstance(each, Question) else each for each in asked]
@@ -137,9 +146,12 @@ class AsyncManager:
 
         Evaluations that wait raise `Closed`.
         """
+        # Loaded with the event loop, here and below.
+        from asyncio import timeout
+
         self._asking.closed = True
         with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT):
+            async with timeout(STOP_TIMEOUT):
                 await self._client.close()
 
     async def __aenter__(self) -> Self:
@@ -154,7 +166,9 @@ class AsyncManager:
         return f"<AsyncManager of {self._client.settings.root}>"
 
     async def _answered(self, questions: list[Question]) -> dict[Hashable, EvalResult]:
-        steps: Steps = self._asking.answers(questions, asyncio.current_task())
+        from asyncio import current_task
+
+        steps: Steps = self._asking.answers(questions, current_task())
         try:
             step = next(steps)
             while True:
@@ -171,8 +185,10 @@ class AsyncManager:
             steps.close()
 
     async def _outcome(self, step: Step) -> Any:
+        from asyncio import timeout, wrap_future
+
         if isinstance(step, Flight):
             # Cancelling this wait leaves the flight alone.
-            async with asyncio.timeout(self._client.settings.timeout + _MARGIN):
-                return await asyncio.wrap_future(step.outcome)
+            async with timeout(self._client.settings.timeout + _MARGIN):
+                return await wrap_future(step.outcome)
         return await self._client.send(step)

@@ -9,7 +9,6 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ..core.evaluation import Ruleset
 from ..errors import Closed, ConfigurationError
 from .config import OfflineConfig
 from .forks import after_in_child
@@ -21,6 +20,7 @@ from .targets import Where
 if TYPE_CHECKING:
     from asyncio import Task
 
+    from ..core.evaluation import Ruleset
     from .mailbox import AsyncChanges
 
 

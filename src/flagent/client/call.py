@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlencode
 
-import msgspec
-from msgspec import Struct
-
-from ..errors import DecodeError
-from ..wire import dialect
 from .address import API
 
+if TYPE_CHECKING:
+    from . import replies as replies  # noqa: PLC0414 - others have it from here
+else:
+
+    class _Replies:
+        """The functions of `replies`, each of which finds itself there when it is called: with the first answer."""
+
+        def __getattr__(self, name: str) -> Callable[[bytes], Any]:
+            def decode(body: bytes) -> Any:
+                from . import replies
+
+                return getattr(replies, name)(body)
+
+            return decode
+
+    replies = _Replies()
+
 _T = TypeVar("_T")
-_encode = msgspec.json.Encoder().encode
 
 #: Asks for all members of flags; Flagent's server ignores it.
 FULL = {"view": "full"}
 
 
-class Call(Struct, Generic[_T], frozen=True):
+class Call(NamedTuple, Generic[_T]):
     """A request, and how its answer is read.
 
     Attributes:
@@ -61,33 +72,10 @@ def with_query(path: str, query: Mapping[str, Any]) -> str:
 
 def json_body(**members: Any) -> bytes:
     """Return a JSON object of those members that are not None: Flagent's server does not take null for "not there"."""
-    return _encode({name: value for name, value in members.items() if value is not None})
+    # Loaded with what makes calls.
+    from msgspec.json import encode
 
-
-def decoded(body: bytes, type: type[_T]) -> _T:
-    """Return the value of this type that an answer holds.
-
-    Raises:
-        DecodeError: it holds none.
-    """
-    try:
-        try:
-            return msgspec.json.decode(body, type=type)
-        except msgspec.ValidationError:
-            # A plain Flagent server has null where a text is promised.
-            return dialect.read(body, type)
-    except (ValueError, RecursionError) as exc:
-        raise DecodeError(f"the answer is no {type.__name__}: {exc}") from exc
-
-
-def one(type: type[_T]) -> Callable[[bytes], _T]:
-    """Return the decoder of answers that hold one value."""
-    return lambda body: decoded(body, type)
-
-
-def list_of(type: type[_T]) -> Callable[[bytes], list[_T]]:
-    """Return the decoder of answers that hold a list of values."""
-    return lambda body: decoded(body, list[type])  # type: ignore[valid-type]
+    return encode({name: value for name, value in members.items() if value is not None})
 
 
 def nothing(_body: bytes) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..core.evaluation import EvalResult, Ruleset
-from ..core.model import Flag
+if TYPE_CHECKING:
+    from ..core.evaluation import EvalResult, Ruleset
+    from ..core.model import Flag
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from msgspec import Struct
-from msgspec.structs import force_setattr
 
 from ..errors import ConfigurationError
 from .address import check_proxy, root_of
@@ -30,7 +27,8 @@ STRAY = 0.2
 _LONGEST = 10.0 * 365 * 86400
 
 
-class ClientSettings(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClientSettings:
     """How to reach a server.
 
     Attributes:
@@ -48,14 +46,14 @@ class ClientSettings(Struct, frozen=True, kw_only=True):
     """
 
     root: str
-    api_key: ApiKey | None = None
+    api_key: ApiKey | None = field(default=None, repr=False)
     timeout: float = 10.0
     tls: TLS | None = None
-    proxy: str | None = None
-    http_client: HTTPClientFactory | None = None
+    proxy: str | None = field(default=None, repr=False)
+    http_client: HTTPClientFactory | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        force_setattr(self, "root", root_of(self.root))
+        object.__setattr__(self, "root", root_of(self.root))
         check_number(self, "timeout", above=0.0)
         check_key(self.api_key)
         if self.tls is not None:
@@ -74,11 +72,8 @@ class ClientSettings(Struct, frozen=True, kw_only=True):
                 "`lambda: httpx2.AsyncClient(verify=context)`"
             )
 
-    def __repr__(self) -> str:
-        return f"ClientSettings({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
-
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        # What Rich's tracebacks show of a Struct: neither the key nor the proxy, which may have a password.
+        # What Rich's tracebacks show: neither the key nor the proxy, which may have a password.
         return [(name, getattr(self, name)) for name in ("root", "timeout", "tls")]
 
     @property

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-from msgspec import Struct
-
-from ..core.changes import Snapshot
-from ..core.evaluation import EvalResult
-from ..core.model import Entity, wire_name
 from .address import API, EXPORT_PATH
-from .call import FULL, Call, decoded, json_body, with_query
-from .eval_results import decode_batch, decode_result
+from .call import FULL, Call, json_body, replies, with_query
+
+if TYPE_CHECKING:
+    from ..core.changes import Snapshot
+    from ..core.evaluation import EvalResult
+    from ..core.model import Entity
 
 
 def health() -> Call[str]:
     """Return what the server says of its health: `OK`."""
-    return Call("GET", f"{API}/health", lambda body: decoded(body, _Health).status)
+    return Call("GET", f"{API}/health", replies.health)
 
 
 def snapshot() -> Call[Snapshot]:
     """Return all flags as they are now."""
-    return Call("GET", with_query(EXPORT_PATH, FULL), _snapshot)
+    return Call("GET", with_query(EXPORT_PATH, FULL), replies.snapshot)
 
 
 def evaluate(
@@ -53,7 +51,7 @@ def evaluate(
         entityContext=entity_context,
         enableDebug=debug,
     )
-    return Call("POST", f"{API}/evaluation", decode_result, body)
+    return Call("POST", f"{API}/evaluation", replies.result, body)
 
 
 def evaluate_batch(
@@ -83,20 +81,14 @@ def evaluate_batch(
         flagTagsOperator=None if flag_tags is None else "ALL" if every_tag else "ANY",
         enableDebug=debug,
     )
-    return Call("POST", f"{API}/evaluation/batch", decode_batch, body)
-
-
-def _snapshot(body: bytes) -> Snapshot:
-    # Loaded with what makes calls.
-    from ..wire.codec import decode_snapshot
-
-    return decode_snapshot(body)
-
-
-class _Health(Struct):
-    status: str
+    return Call("POST", f"{API}/evaluation/batch", replies.results, body)
 
 
 def _members(entity: Entity) -> dict[str, Any]:
-    members = msgspec.structs.asdict(entity)
+    # Loaded by whoever has an entity.
+    from msgspec.structs import asdict
+
+    from ..core.model import wire_name
+
+    members = asdict(entity)
     return {wire_name(name): value for name, value in members.items() if value is not None}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from ..core.model import Flag, Tag
 from .address import API
-from .call import FULL, Call, flag_path, json_body, list_of, nothing, one, with_query
+from .call import FULL, Call, flag_path, json_body, nothing, replies, with_query
+
+if TYPE_CHECKING:
+    from ..core.model import Flag, Tag
 
 
 def list_flags(
@@ -42,12 +45,12 @@ def list_flags(
         "preload": preload,
         "deleted": deleted,
     }
-    return Call("GET", with_query(f"{API}/flags", {**query, **FULL}), list_of(Flag))
+    return Call("GET", with_query(f"{API}/flags", {**query, **FULL}), replies.flags)
 
 
 def get_flag(flag_id: int) -> Call[Flag]:
     """Return one flag with everything inside it."""
-    return Call("GET", flag_path(flag_id), one(Flag))
+    return Call("GET", flag_path(flag_id), replies.flag)
 
 
 def create_flag(key: str | None = None, *, description: str = "", template: str | None = None) -> Call[Flag]:
@@ -59,7 +62,7 @@ def create_flag(key: str | None = None, *, description: str = "", template: str 
         template: `simple_boolean_flag` gives everybody the variant `on` once the flag is enabled.
     """
     body = json_body(key=key, description=description, template=template)
-    return Call("POST", with_query(f"{API}/flags", FULL), one(Flag), body)
+    return Call("POST", with_query(f"{API}/flags", FULL), replies.flag, body)
 
 
 def update_flag(
@@ -83,12 +86,12 @@ def update_flag(
         rollout=rollout,
         clientVisible=client_visible,
     )
-    return Call("PUT", flag_path(flag_id), one(Flag), body)
+    return Call("PUT", flag_path(flag_id), replies.flag, body)
 
 
 def set_flag_enabled(flag_id: int, enabled: bool) -> Call[Flag]:
     """Switch a flag on or off."""
-    return Call("PUT", flag_path(flag_id, "enabled"), one(Flag), json_body(enabled=enabled))
+    return Call("PUT", flag_path(flag_id, "enabled"), replies.flag, json_body(enabled=enabled))
 
 
 def delete_flag(flag_id: int) -> Call[None]:
@@ -98,17 +101,17 @@ def delete_flag(flag_id: int) -> Call[None]:
 
 def restore_flag(flag_id: int) -> Call[Flag]:
     """Bring a deleted flag back."""
-    return Call("PUT", flag_path(flag_id, "restore"), one(Flag), b"{}")
+    return Call("PUT", flag_path(flag_id, "restore"), replies.flag, b"{}")
 
 
 def list_tags() -> Call[list[Tag]]:
     """Return all tags."""
-    return Call("GET", f"{API}/tags", list_of(Tag))
+    return Call("GET", f"{API}/tags", replies.tags)
 
 
 def attach_tag(flag_id: int, value: str) -> Call[Tag]:
     """Attach a tag to a flag; it is made when there is none of this value."""
-    return Call("POST", flag_path(flag_id, "tags"), one(Tag), json_body(value=value))
+    return Call("POST", flag_path(flag_id, "tags"), replies.tag, json_body(value=value))
 
 
 def detach_tag(flag_id: int, tag_id: int) -> Call[None]:

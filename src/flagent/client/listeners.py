@@ -12,17 +12,15 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
-from ..core.evaluation import Ruleset
 from .logger import logger
 
 if TYPE_CHECKING:
+    from ..core.evaluation import Ruleset
     from .callbacks import FlagChange
 
 #: Gets the net change between two rulesets, the one before and the one after. What it returns may be awaitable where
 #: the listeners run on an event loop.
-Listener = Callable[[Ruleset, Ruleset, "list[FlagChange]"], Any]
+Listener = Callable[["Ruleset", "Ruleset", "list[FlagChange]"], Any]
 
 #: Calls that wait; when there are more, the oldest is given up.
 _MOST_POSTED = 100
@@ -134,14 +132,13 @@ class Listeners:
         return None if before is None or after is None else (before, after, keys)
 
 
-class _Call(Struct, frozen=True):
-    listener: Listener
-    before: Ruleset
-    after: Ruleset
-    changes: list[FlagChange]
+class _Call:
+    def __init__(self, listener: Listener, before: Ruleset, after: Ruleset, changes: list[FlagChange]) -> None:
+        self._listener = listener
+        self._told = (before, after, changes)
 
     def __call__(self) -> Any:
-        return self.listener(self.before, self.after, self.changes)
+        return self._listener(*self._told)
 
     def __repr__(self) -> str:
-        return f"the listener {self.listener!r}"
+        return f"the listener {self._listener!r}"

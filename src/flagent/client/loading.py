@@ -1,8 +1,10 @@
 """What is loaded late, and where: the modules that managers and clients work with, once they do.
 
-Importing a manager and evaluating on its flags needs neither asyncio nor HTTP, which take longest to load. What does is
-loaded in one piece with the first thing that needs it: by the thread that waits for it, or by one of its own where that
-is an event loop. From then on, importing it in a function costs a look into a dict.
+Importing and making one needs neither the engine, which evaluates, nor the library that its values are made of, nor
+asyncio, nor HTTP: all of that takes several times as long to load as the rest. It is loaded in one piece with the first
+thing that needs it: by the thread that waits for it, or by one of its own where that is an event loop. From then on,
+importing it in a function costs a look into a dict. So modules that are imported with a manager know the others' types
+only, and import them in functions that run when they are loaded; evaluation imports nothing.
 """
 
 from __future__ import annotations
@@ -12,21 +14,34 @@ import threading
 from functools import partial
 from importlib import import_module
 
+from ..core import subinterpreters
 from .daemons import in_daemon_thread
 from .forks import after_in_child
+
+# Here, and not where RE2 is loaded: whoever imports a manager or a client is told, and nobody who evaluates.
+subinterpreters.refuse()
 
 #: The library; the other two are what httpx2 imports at the first connection.
 HTTP = ("httpx2", "httpcore2", "anyio._backends._asyncio")
 
 _LOOP = (f"{__package__}.client_loop",)
-# What methods of managers import; and RE2, because evaluation must not wait for a file.
-_METHODS = (*(f"{__package__}.{name}" for name in ("callbacks", "mailbox", "status")), "flagent.core.explain", "re2")
+#: What explains an evaluation, for programs that ask for it before there is anything to evaluate on.
+EXPLAINING = ("flagent.core.explain",)
+#: What evaluates before there is anything to evaluate on.
+UNREADY = (f"{__package__}.unready",)
+#: What compiles flags that the program gives, and evaluates; RE2 only where they have patterns for it.
+GIVEN = (f"{__package__}.stated", *UNREADY)
+# What evaluates, with RE2, because that must not wait for a file; and what methods of managers import.
+_ENGINE = ("flagent.core.evaluation", "re2", *UNREADY, *EXPLAINING)
+_METHODS = tuple(f"{__package__}.{name}" for name in ("callbacks", "mailbox", "status"))
 #: What keeps flags fresh that are in a file or given.
-UPKEEP = (*_LOOP, f"{__package__}.upkeep", *_METHODS)
+UPKEEP = (*_LOOP, f"{__package__}.upkeep", *_ENGINE, *_METHODS)
 #: What keeps the flags of a server fresh.
 SERVER_UPKEEP = (*UPKEEP, *HTTP)
 #: What calls a REST API.
-CALLS = (*_LOOP, f"{__package__}.caller", "flagent.wire.codec", *HTTP)
+CALLS = (*_LOOP, f"{__package__}.caller", f"{__package__}.replies", *HTTP)
+#: What asks a server to evaluate.
+QUESTIONS = (f"{__package__}.questions", *CALLS)
 #: What else a stream needs than what its client has loaded.
 STREAMS = (*_LOOP, *HTTP)
 
@@ -39,10 +54,12 @@ def load(modules: tuple[str, ...]) -> None:
     A fork may come at any time, and a module that another thread was just importing can never be
     imported in the child.
     """
+    if _loaded.issuperset(modules):
+        return
     with _importing:
         for module in modules:
             import_module(module)
-    _loaded.update(modules)
+        _loaded.update(modules)
 
 
 async def load_aside(modules: tuple[str, ...]) -> None:

@@ -6,12 +6,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..core.constraints import text
-from ..core.evaluation import EvalResult, Reason, Ruleset
 from ..errors import ConfigurationError
 from .address import root_of
 from .config import OfflineConfig, show_debug_logs
 from .forks import notice
+from .loading import EXPLAINING, UNREADY, load
 from .notifying import TaskNotifier, ThreadNotifier
 from .plan import Subscription
 from .replica import Replica
@@ -21,7 +20,9 @@ from .targets import GivenFlags, Where, fitted, is_given, target_of
 from .values import TypedValues
 
 if TYPE_CHECKING:
+    from ..core.evaluation import EvalResult, Ruleset
     from ..core.explain import Explanation
+    from ..core.typed import Decision
     from .batches import EvalRequest
     from .callbacks import FlagChange, ValueChange
     from .listeners import Registration
@@ -49,9 +50,10 @@ class LocalFlags(TypedValues):
         self._replica = Replica(_always_now if is_given(target) else elapsed)
         self._session = Session(target, self._config, self._replica, self._listeners)
         if isinstance(target, GivenFlags):
-            wanted = self._config.filter
-            snapshot = target.snapshot if wanted is None else wanted.part(target.snapshot)
-            self._replica.replace(Ruleset.compile(snapshot), None)
+            # Loaded with the flags.
+            from .stated import compiled
+
+            self._replica.replace(compiled(target.snapshot, self._config.filter), None)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._session.target.name}, {self._session.status().state}>"
@@ -102,6 +104,7 @@ class LocalFlags(TypedValues):
         `str` of it is text for people. Until there is a snapshot the result in it says `NOT_READY`.
         """
         # Programs in production do without it.
+        load(EXPLAINING)
         from ..core.explain import Explanation, explain
 
         ruleset = self._held()
@@ -219,13 +222,13 @@ class LocalFlags(TypedValues):
         """Let the session watch for staleness, if it runs."""
         raise NotImplementedError
 
-    def _decided(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> EvalResult:
-        """Return what a flag is for an entity, in a result that is shared, and does not name the entity."""
+    def _decided(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> Decision:
+        """Return what a flag is for an entity; it is shared, and does not name the entity."""
         ruleset = self._replica.ruleset
         if ruleset is None:
             ruleset = self._awakened()
             if ruleset is None:
-                return _not_ready(flag_key, 0, entity_id)
+                return _UNDECIDED
         try:
             return ruleset.deciders[flag_key](entity_id, entity_context)
         except TypeError:
@@ -251,11 +254,19 @@ def _always_now() -> float:
     return 0.0
 
 
+class _Undecided:
+    """What is decided before there is a snapshot: no variant. It needs nothing of what decides later."""
+
+    variant_key: str | None = None
+    variant_attachment: Mapping[str, Any] | None = None
+
+
+_UNDECIDED = _Undecided()
+
+
 def _not_ready(flag_key: object, flag_id: int, entity_id: object) -> EvalResult:
-    return EvalResult(
-        flag_key=text(flag_key) or "",
-        reason=Reason.NOT_READY,
-        flag_id=flag_id,
-        entity_id=text(entity_id) or "",
-        message="there is no snapshot yet: bootstrap() loads one",
-    )
+    # Loaded with what brings flags, except for programs that evaluate before they ask for any.
+    load(UNREADY)
+    from .unready import not_ready
+
+    return not_ready(flag_key, flag_id, entity_id)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from ..core.evaluation import Ruleset
 from .callbacks import FlagChange
 from .listeners import Registration
+
+if TYPE_CHECKING:
+    from ..core.evaluation import Ruleset
 
 
 class _Pending:

@@ -6,15 +6,19 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from ..core.results import EvalResult
 from .api import AsyncFlagentClient, FlagentClient
-from .asking import Asking, Flight, Step, Steps
-from .batches import EvalRequest
+from .asking import Asking, Flight
+from .loading import QUESTIONS, load
 from .manager_config import ManagerConfig, settings_of
-from .questions import Question, question, questions_of
-from .status import ManagerStatus
+
+if TYPE_CHECKING:
+    from ..core.results import EvalResult
+    from .asking import Step, Steps
+    from .batches import EvalRequest
+    from .questions import Question
+    from .status import ManagerStatus
 
 #: Seconds by which waiting for somebody else's request outlasts the limit that the request itself has.
 _MARGIN = 2.0
@@ -94,8 +98,11 @@ class Manager:
             FlagentError: no answer came, for this reason, and there is none in the cache to be given instead.
             Closed: the manager is closed.
         """
+        load(QUESTIONS)
+        from .questions import Question, question
+
         asked = question(flag_key, entity_id, entity_context, entity_type=entity_type, debug=debug)
-        if isinstance(asked, EvalResult):
+        if not isinstance(asked, Question):
             self._asking.check_open()
             return asked
         answer = self._asking.cached(asked)
@@ -126,6 +133,9 @@ class Manager:
         Raises:
             FlagentError: see `evaluate`; there is no answer to at least one of them.
         """
+        load(QUESTIONS)
+        from .questions import Question, questions_of
+
         asked = questions_of(requests)
         found = self._answered([each for each in asked if isinstance(each, Question)])
         return [found[each.key] if isinstance(each, Question) else each for each in asked]

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ..core.evaluation import Ruleset
 from ..errors import ConfigurationError, TransportError
 from .config import OfflineConfig
 from .local import LocalFlags
@@ -22,6 +21,7 @@ from .on_demand import OnDemand
 from .targets import Where, modules_of
 
 if TYPE_CHECKING:
+    from ..core.evaluation import Ruleset
     from .mailbox import Changes
 
 #: Seconds that `close` waits for a listener that is being called.

@@ -142,7 +142,7 @@ class _FileOrigin:
             raise TransportError(f"flags of {self._path}: {exc.strerror or exc}", kind="file") from exc
         if len(body) > self._config.max_snapshot_bytes:
             raise DecodeError(f"{self._path} has more than {self._config.max_snapshot_bytes} bytes")
-        # Only programs that have flags in a file need it.
+        # Only programs that have flags of their own need it, here and below.
         from .stated import snapshot_in
 
         return Fetched(_following(_part(snapshot_in(self._path, body), self._config.filter), held), state)
@@ -150,7 +150,9 @@ class _FileOrigin:
 
 class _GivenOrigin:
     def __init__(self, snapshot: Snapshot, config: OfflineConfig) -> None:
-        self._ruleset = Ruleset.compile(_part(snapshot, config.filter))
+        from .stated import compiled
+
+        self._ruleset = compiled(snapshot, config.filter)
 
     async def fetch(self, _held: Ruleset | None, _tag: str | None) -> Fetched | None:
         """Return what was given."""

@@ -7,7 +7,10 @@ suddenly empty is not believed at once, and nothing but an export says that flag
 
 from __future__ import annotations
 
-from ..core.changes import Snapshot
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..core.changes import Snapshot
 
 #: Seconds after an edit at which its export shows it for certain.
 CACHE_AGE = 4.0

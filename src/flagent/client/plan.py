@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-from msgspec import Struct
+from typing import NamedTuple
 
 from ..errors import ConfigurationError
 
 
-class Subscription(Struct, frozen=True):
+class Subscription(NamedTuple):
     """What a stream is asked for.
 
     Attributes:
@@ -41,7 +40,7 @@ class Subscription(Struct, frozen=True):
         return cls(root, tuple(flag_keys or ()), tuple(flag_ids or ()))
 
 
-class Plan(Struct, frozen=True):
+class Plan(NamedTuple):
     """What a session is meant to do; enough to begin again in another process.
 
     Attributes:
@@ -55,7 +54,7 @@ class Plan(Struct, frozen=True):
     closed: bool = False
 
 
-class Persistence(Struct, frozen=True):
+class Persistence(NamedTuple):
     """When to stop trying.
 
     Attributes:

@@ -9,19 +9,22 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ..core.constraints import text
 from ..core.model import Entity
 from ..core.results import EvalResult, Reason
+from ..core.texts import text
 from ..errors import DecodeError
 from . import evaluation_calls
 from .batches import EvalRequest
 from .call import Call
-from .result_cache import canonical
+from .canonical import canonical
 
 #: Most entities and flags of a request: what servers accept by default.
 _MOST_ENTITIES = _MOST_FLAGS = 1000
 #: Most results of a request, of some 500 bytes each, and most bytes of entities.
 _MOST_RESULTS, _MOST_BYTES = 10_000, 4 << 20
+
+#: Reasons of results that are no answers.
+_NO_ANSWERS = frozenset({Reason.ERROR, Reason.NOT_READY})
 
 #: A flag as a request names it: by key, or by id when the key is None.
 FlagName = tuple[str | None, int | None]
@@ -48,6 +51,10 @@ class Question(Struct, frozen=True):
     def key(self) -> Hashable:
         """What the same questions have in common."""
         return (self.flag, self.debug, self.who)
+
+    def keeps(self, result: EvalResult) -> bool:
+        """Return whether a result of it may be kept, and given again."""
+        return self.cached and result.reason not in _NO_ANSWERS
 
 
 class Batch(Struct, frozen=True):

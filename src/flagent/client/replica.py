@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from ..core.changes import Change, Cursor, Delta, Snapshot
-from ..core.evaluation import Ruleset
 from ..errors import Diverged
 from .logger import logger
 from .states import Source
 
 if TYPE_CHECKING:
+    from ..core.changes import Change, Cursor, Delta, Snapshot
+    from ..core.evaluation import Ruleset
     from ..wire.updates import Checkpoint
 
-Updated = Callable[[Ruleset | None, Ruleset, Iterable[str] | None], object]
+Updated = Callable[["Ruleset | None", "Ruleset", Iterable[str] | None], object]
 
 
 class Replica:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-from msgspec.structs import replace
-
-from ..core.changes import Change, Delta, FlagRef, Snapshot
-from ..core.model import Flag
 from ..errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ..core.changes import Change, Delta, Snapshot
+    from ..core.model import Flag
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,10 @@ class Filter:
     @property
     def name(self) -> str:
         """A text that tells this filter from others, whatever the order of its values."""
-        return msgspec.json.encode(sorted(set(self.query))).decode()
+        # Loaded with the engine, here and below: whoever states what is wanted does without it.
+        from msgspec.json import encode
+
+        return encode(sorted(set(self.query))).decode()
 
     def passes(self, flag: Flag) -> bool:
         """Return whether the flag is one of those."""
@@ -65,6 +67,8 @@ class Filter:
 
     def part(self, snapshot: Snapshot) -> Snapshot:
         """Return the part of a snapshot that passes; a server that knows no filters sends all of it."""
+        from ..core.changes import Snapshot
+
         flags = [flag for flag in snapshot.flags.values() if self.passes(flag)]
         if len(flags) == len(snapshot.flags):
             return snapshot
@@ -72,6 +76,10 @@ class Filter:
 
     def narrowed(self, update: Change | Delta) -> Change | Delta:
         """Return an update in which flags that do not pass (any more) are deleted."""
+        from msgspec.structs import replace
+
+        from ..core.changes import Change, FlagRef
+
         if isinstance(update, Change):
             return update if update.flag is None or self.passes(update.flag) else replace(update, flag=None)
         leaving = [flag for flag in update.flags if not self.passes(flag)]

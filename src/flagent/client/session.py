@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
-from ..core.evaluation import Ruleset
 from ..errors import Closed
 from .config import OfflineConfig
 from .history import History
@@ -24,6 +21,7 @@ from .staleness import StaleWatch
 from .targets import Target, is_given, modules_of
 
 if TYPE_CHECKING:
+    from ..core.evaluation import Ruleset
     from .status import Status
     from .upkeep import Upkeep
 
@@ -116,7 +114,7 @@ class Session:
 
     async def unfollow(self) -> None:
         """End the stream."""
-        self.plan = replace(self.plan, subscription=None)
+        self.plan = self.plan._replace(subscription=None)
         if self._upkeep is not None:
             await self._upkeep.unfollow()
 
@@ -150,7 +148,7 @@ class Session:
 
     def end(self) -> None:
         """Begin nothing any more; `close` is still to be awaited if anything was begun."""
-        self.plan = replace(self.plan, closed=True)
+        self.plan = self.plan._replace(closed=True)
         self._report.note(self.plan, self._upkeep)
 
     async def close(self) -> None:

@@ -9,12 +9,15 @@ import msgspec
 
 from ..core.changes import Snapshot
 from ..core.constraints import load_re2
+from ..core.evaluation import Ruleset
 from ..core.given import flags_of_document, flags_of_values
 from ..errors import ConfigurationError, DecodeError
 from ..wire.codec import decode_snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from .selection import Filter
 
 _YAML = frozenset({".yaml", ".yml"})
 _PATTERNS = frozenset({"EREG", "NEREG"})
@@ -51,6 +54,11 @@ def snapshot_in(path: Path, content: bytes) -> Snapshot:
         raise ConfigurationError(f"flags of {path}: YAML needs `pip install 'flagent[yaml]'`, JSON nothing") from exc
     except (ValueError, msgspec.MsgspecError) as exc:
         raise DecodeError(f"flags of {path}: {exc}") from exc
+
+
+def compiled(snapshot: Snapshot, wanted: Filter | None) -> Ruleset:
+    """Return the ruleset of those flags that are wanted."""
+    return Ruleset.compile(snapshot if wanted is None else wanted.part(snapshot))
 
 
 def _parsed(content: bytes, *, yaml: bool) -> Any:

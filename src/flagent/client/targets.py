@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from msgspec import Struct
-
-from ..core.changes import Snapshot
 from ..errors import ConfigurationError
 from .config import ClientSettings, OfflineConfig
-from .loading import SERVER_UPKEEP, UPKEEP
+from .loading import GIVEN, SERVER_UPKEEP, UPKEEP, load
 
 #: What a manager takes: a URL (`http`, `https` or `file`), a client, a file, or flags.
 if TYPE_CHECKING:
+    from ..core.changes import Snapshot
     from .api import AsyncFlagentClient, FlagentClient
 
     Where = FlagentClient | AsyncFlagentClient | str | os.PathLike[str] | Mapping[str, Any]
@@ -28,7 +26,7 @@ else:
 _LOOKS = 1.0
 
 
-class FlagFile(Struct, frozen=True):
+class FlagFile(NamedTuple):
     """Flags in a file.
 
     Attributes:
@@ -43,7 +41,7 @@ class FlagFile(Struct, frozen=True):
         return os.fspath(self.path)
 
 
-class GivenFlags(Struct, frozen=True, eq=False):
+class GivenFlags(NamedTuple):
     """Flags that the program has: they are never out of date.
 
     Attributes:
@@ -74,7 +72,8 @@ def target_of(where: Any) -> Target:
     if isinstance(where, os.PathLike):
         return FlagFile(where)
     if isinstance(where, Mapping):
-        # Only programs that have flags of their own need it.
+        # Only programs that have flags of their own need it, and the engine.
+        load(GIVEN)
         from .stated import snapshot_of
 
         return GivenFlags(snapshot_of(where))

@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from ..errors import ConfigurationError, FlagentError
 from . import plain
 from .config import ClientSettings
@@ -131,7 +129,7 @@ class Upkeep:
         """End everything; the plan says already that nothing can be begun any more."""
         self._pulse.beat()
         # All at once: without its stream the poller would begin one more download before it is ended, too.
-        self._session.plan, self.follower = replace(self._session.plan, subscription=None), None
+        self._session.plan, self.follower = self._session.plan._replace(subscription=None), None
         await self.refresher.stop()
         await self._rest()
 
@@ -201,14 +199,14 @@ class Upkeep:
         if self._session.plan.closed or self._transport is None:
             return
         receiver = ReplicaReceiver(subscription, self._config, self._replica, self.refresher, self.poller, self._note)
-        self._session.plan = replace(self._session.plan, subscription=subscription)
+        self._session.plan = self._session.plan._replace(subscription=subscription)
         self.follower = Follower(self._transport, subscription.root, receiver.feed(), receiver)
         self.tasks.start(_STREAM, self.follower.run)
         self._start_polling()
 
     def _start_polling(self) -> None:
         if not self._session.plan.closed:
-            self._session.plan = replace(self._session.plan, polls=True)
+            self._session.plan = self._session.plan._replace(polls=True)
             self.tasks.start(_POLLING, self.poller.run)
             self.tasks.start(_SLEEP, SleepWatch(self._woke).run)
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, Protocol, TypeVar, overload
 
-from ..core.results import EvalResult
-from ..core.typed import MISSING, bool_of, float_of, int_of, json_of, str_of
+from ..core.typed import MISSING, Decision, bool_of, float_of, int_of, json_of, str_of
 
 _T = TypeVar("_T")
 _Context = Mapping[str, Any] | None
@@ -16,8 +15,8 @@ _Context = Mapping[str, Any] | None
 class Deciding(Protocol):
     """Anything that evaluates flags at once."""
 
-    def _decided(self, flag_key: str, entity_id: str, entity_context: _Context = None) -> EvalResult:
-        """Return what a flag is for an entity; the result need not name the entity."""
+    def _decided(self, flag_key: str, entity_id: str, entity_context: _Context = None) -> Decision:
+        """Return what a flag is for an entity."""
 
 
 class TypedValues:

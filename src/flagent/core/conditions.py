@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from .constraints import compile_test, items, number, number_of, text
+from .constraints import compile_test, items
 from .literal_patterns import Literal
 from .model import Constraint
 from .patterns import simple
 from .remembered import asked
+from .texts import number, number_of, text
 
 #: How a property is read: as a text (None when it is missing, `NO_TEXT` when it has none, such as a list), as a number
 #: (NaN when it is none, which compares false), or as it is.

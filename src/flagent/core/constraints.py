@@ -3,7 +3,7 @@
 The rules, in the order in which they apply:
 
 * a property that is missing or None meets no condition, the negative ones included;
-* texts are compared code point by code point; other values by the text that `text` gives them;
+* texts are compared code point by code point; other values by the text that `texts` gives them;
 * lists and objects have no text: positive operators are false for them and negative ones true,
   but CONTAINS looks for an element of a list that contains the value;
 * LT, LTE, GT and GTE compare numbers, and are false when either side is none;
@@ -14,7 +14,6 @@ The rules, in the order in which they apply:
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
@@ -23,6 +22,7 @@ from typing import Any
 from . import subinterpreters
 from .model import Constraint
 from .patterns import simple
+from .texts import number, number_of, text
 
 # Here, and not where RE2 is loaded: whoever imports this is told, and nobody who evaluates.
 subinterpreters.refuse()
@@ -30,90 +30,10 @@ subinterpreters.refuse()
 Predicate = Callable[[Mapping[str, Any]], bool]
 Test = Callable[[Any], bool]
 
-#: The only words that are numbers.
-_WORDS = frozenset({"Infinity", "NaN"})
-#: What is trimmed around a number: control characters and the blank, as Java does it.
-_BLANKS = "".join(map(chr, range(0x21)))
 #: Length of a text times size of a pattern's program above which nothing is looked for. RE2's time is linear in the
 #: text, but for some patterns (`a[ab]{500}c`) with a factor of that size: this many steps are a tenth of a second, and
 #: texts of 600,000 characters for a pattern of ten. Simple patterns (`patterns`) have no such factor, and no limit.
 MAX_STEPS = 10_000_000
-#: From here on an integral float is written with an exponent.
-_EXPONENT_FROM = 1e21
-
-
-def text(value: object) -> str | None:
-    """Return the text form of a context value, or None when it has none (None, lists, objects).
-
-    Integers are decimal, and so are integral floats below 1e21 (`1.0` is `1`); other floats have
-    their shortest exact form (`1.5`, `1e+21`). Values that JSON doesn't know, such as a `UUID`, have
-    the text that `str` gives.
-    """
-    exactly = _TEXTS.get(type(value))
-    if exactly is not None:
-        return exactly(value)
-    if isinstance(value, str):
-        return str.__str__(value)
-    if value is None or isinstance(value, (list, tuple, AbstractSet, Mapping)):
-        return None
-    if isinstance(value, float):
-        return _float_text(float(value))
-    if isinstance(value, int):
-        return _int_text(value)
-    try:
-        return str(value)
-    except Exception:  # noqa: BLE001 - a foreign __str__ may raise anything; such a value simply has no text
-        return None
-
-
-def _float_text(value: float) -> str:
-    if value != value:
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "Infinity" if value > 0 else "-Infinity"
-    return str(int(value)) if value.is_integer() and abs(value) < _EXPONENT_FROM else repr(value)
-
-
-def _int_text(value: int) -> str | None:
-    try:
-        return int.__repr__(value)
-    except ValueError:  # more digits than Python is willing to write
-        return None
-
-
-#: How to write values whose type is exactly this one.
-_TEXTS: dict[type, Callable[[Any], str | None]] = {
-    str: str,
-    bool: {False: "false", True: "true"}.__getitem__,
-    int: _int_text,
-    float: _float_text,
-}
-
-
-def number_of(value: object) -> float | None:
-    """Return the number that a context value is, or that its text spells, or None; of integers the float next to it."""
-    if isinstance(value, float):
-        return float(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf if value > 0 else -math.inf
-    whole = text(value)
-    return None if whole is None else number(whole)
-
-
-def number(value: str) -> float | None:
-    """Return the number that a text spells, or None: decimal, as every client reads it, `Infinity` or `NaN`."""
-    trimmed = value.strip(_BLANKS)
-    try:
-        found = float(trimmed)
-    except ValueError:
-        return None
-    # Python reads more than others do: `1_000`, `٣`, `inf`.
-    if not trimmed.isascii() or "_" in trimmed:
-        return None
-    return found if not trimmed[-1].isalpha() or trimmed.lstrip("+-") in _WORDS else None
 
 
 def compile_search(pattern: str) -> Callable[[str], bool] | None:

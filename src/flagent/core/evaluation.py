@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from .changes import Change, Delta, Snapshot
 from .compiled import Decider, decider
-from .constraints import text
 from .everything import Everything
 from .interpreter import Interpreter, id_text
 from .model import Flag
 from .results import EvalResult, Reason, SegmentLog
+from .texts import text
 
 #: What decides for a flag, beside the flag that it was made for.
 Made = dict[str, tuple[Flag, Decider]]

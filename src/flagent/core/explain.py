@@ -11,10 +11,11 @@ from typing import Any
 from msgspec import Struct
 
 from .bucketing import BUCKETS, bucket, in_order, in_rank_order, place
-from .constraints import compile_constraint, text
+from .constraints import compile_constraint
 from .evaluation import Ruleset
 from .model import PROPORTIONAL, Flag, Segment, wire_name
 from .results import EvalResult
+from .texts import text
 
 _PER_PERCENT = BUCKETS // 100
 

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from .bucketing import bucket, in_rank_order, place
-from .constraints import Predicate, compile_constraint, text
+from .constraints import Predicate, compile_constraint
 from .model import Flag, Segment
 from .results import EvalResult, Reason, SegmentLog
+from .texts import text
 
 _NO_CONTEXT: Mapping[str, Any] = {}
 

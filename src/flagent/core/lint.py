@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from msgspec import Struct
 
 from .bucketing import in_order, in_rank_order
-from .constraints import number
 from .model import MAX_ID, PROPORTIONAL, THRESHOLD, Constraint, Flag, wire_name
+from .texts import number
 
 #: Sorting in Flagent's Go client is stable up to this many entries.
 _STABLE_IN_GO = 12

@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 from ..errors import InvalidFlag
-from .constraints import text
+from .texts import text
 
 _ORDER = frozenset({"LT", "LTE", "GT", "GTE"})
 _PATTERNS = frozenset({"EREG", "NEREG"})

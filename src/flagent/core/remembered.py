@@ -13,8 +13,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from .constraints import compile_search, text
+from .constraints import compile_search
 from .patterns import Match, Search, simple
+from .texts import text
 
 #: The most characters of a text that is kept.
 _LONGEST = 1000

@@ -9,13 +9,24 @@ for nothing, unless it says `value` all the same: tests make such results, for a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol, TypeVar
 
-from .constraints import number
-from .results import EvalResult
+from .texts import number
 
 _T = TypeVar("_T")
+
+
+class Decision(Protocol):
+    """What a result says of the variant: all that values are made of."""
+
+    @property
+    def variant_key(self) -> str | None:
+        """Key of the variant, or None."""
+
+    @property
+    def variant_attachment(self) -> Mapping[str, Any] | None:
+        """The JSON object that the variant carries, or None."""
 
 
 class _Missing:
@@ -33,27 +44,27 @@ _FALSE = frozenset({"false", "off", "no", "disabled", "0"})
 _LONGEST = 300
 
 
-def bool_of(result: EvalResult) -> bool | _Missing:
+def bool_of(result: Decision) -> bool | _Missing:
     """Return the boolean that a result stands for: `value`, or a key such as `on`, `false`, `enabled` or `1`."""
     return _value(result, _as_bool, _bool_of_key)
 
 
-def str_of(result: EvalResult) -> str | _Missing:
+def str_of(result: Decision) -> str | _Missing:
     """Return the text that a result stands for: `value`, or the variant's key."""
     return _value(result, _as_str, _same)
 
 
-def int_of(result: EvalResult) -> int | _Missing:
+def int_of(result: Decision) -> int | _Missing:
     """Return the integer that a result stands for: `value` (also as 3.0), or a key of digits."""
     return _value(result, _as_int, _int_of_key)
 
 
-def float_of(result: EvalResult) -> float | _Missing:
+def float_of(result: Decision) -> float | _Missing:
     """Return the number that a result stands for: `value`, or a key such as `0.5` or `1e3`."""
     return _value(result, _as_float, _float_of_key)
 
 
-def json_of(result: EvalResult) -> Any | _Missing:
+def json_of(result: Decision) -> Any | _Missing:
     """Return the JSON that a result stands for: `value`, or else the whole attachment."""
     if result.variant_attachment is None:
         return MISSING
@@ -61,7 +72,7 @@ def json_of(result: EvalResult) -> Any | _Missing:
 
 
 def _value(
-    result: EvalResult, member: Callable[[Any], _T | _Missing], key: Callable[[str], _T | _Missing]
+    result: Decision, member: Callable[[Any], _T | _Missing], key: Callable[[str], _T | _Missing]
 ) -> _T | _Missing:
     attachment = result.variant_attachment
     if attachment is not None and "value" in attachment:

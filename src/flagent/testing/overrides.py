@@ -17,10 +17,10 @@ from msgspec.structs import replace
 
 from ..core.changes import Snapshot
 from ..core.compiled import Decider
-from ..core.constraints import text
 from ..core.evaluation import Deciders, EvalResult, Ruleset, absent
 from ..core.given import flag_of
 from ..core.model import Flag
+from ..core.texts import text
 
 #: Rulesets that are kept at most, for tests that go from one to another and back.
 _MOST_KEPT = 32
