@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ConfigurationError
 from .address import check_proxy, root_of
 from .api_keys import ApiKey, check_key
 from .selection import Filter
+from .settings import Settings
 
 if TYPE_CHECKING:
     import httpx2
@@ -27,8 +27,7 @@ STRAY = 0.2
 _LONGEST = 10.0 * 365 * 86400
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClientSettings:
+class ClientSettings(Settings):
     """How to reach a server.
 
     Attributes:
@@ -46,11 +45,14 @@ class ClientSettings:
     """
 
     root: str
-    api_key: ApiKey | None = field(default=None, repr=False)
+    api_key: ApiKey | None = None
     timeout: float = 10.0
     tls: TLS | None = None
-    proxy: str | None = field(default=None, repr=False)
-    http_client: HTTPClientFactory | None = field(default=None, repr=False)
+    proxy: str | None = None
+    http_client: HTTPClientFactory | None = None
+
+    # A proxy may have a password, and a function may hold anything.
+    _secret: ClassVar[frozenset[str]] = frozenset({"api_key", "proxy", "http_client"})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", root_of(self.root))
@@ -72,18 +74,13 @@ class ClientSettings:
                 "`lambda: httpx2.AsyncClient(verify=context)`"
             )
 
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        # What Rich's tracebacks show: neither the key nor the proxy, which may have a password.
-        return [(name, getattr(self, name)) for name in ("root", "timeout", "tls")]
-
     @property
     def name(self) -> str:
         """What the server is called in messages."""
         return self.root
 
 
-@dataclass(frozen=True, kw_only=True)
-class OfflineConfig:
+class OfflineConfig(Settings):
     """How a manager keeps its flags fresh.
 
     Attributes:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .config import ClientSettings, check_number, check_whole
+from .settings import Settings
 
 if TYPE_CHECKING:
     from .api import AsyncFlagentClient, FlagentClient
 
 
-@dataclass(frozen=True, kw_only=True)
-class ManagerConfig:
+class ManagerConfig(Settings):
     """How a manager that lets the server evaluate keeps the answers.
 
     Attributes:
@@ -45,4 +44,4 @@ class ManagerConfig:
 def settings_of(client: FlagentClient | AsyncFlagentClient | str, config: ManagerConfig) -> ClientSettings:
     """Return how a manager reaches the server that a URL or a client names."""
     settings = ClientSettings(root=client) if isinstance(client, str) else client.settings
-    return settings if config.timeout is None else replace(settings, timeout=config.timeout)
+    return settings if config.timeout is None else settings.__replace__(timeout=config.timeout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,7 +28,10 @@ class ThreadNotifier:
         Raises:
             ConfigurationError: it is a coroutine function.
         """
-        if inspect.iscoroutinefunction(callback):
+        # Programs that listen to nothing do without it.
+        from inspect import iscoroutinefunction
+
+        if iscoroutinefunction(callback):
             raise ConfigurationError(f"callback: {callback!r} is a coroutine function, which nobody awaits here")
 
     def __init__(self, name: str) -> None:
@@ -129,11 +131,12 @@ class TaskNotifier:
 
     async def _run(self) -> None:
         from asyncio import sleep
+        from inspect import isawaitable
 
         for call in self.listeners.calls():
             try:
                 returned = call()
-                if inspect.isawaitable(returned):
+                if isawaitable(returned):
                     await returned
             except Exception:  # noqa: BLE001 - a listener may raise anything
                 self.listeners.failed(call)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
+from .settings import Settings
 
 if TYPE_CHECKING:
     from ..core.changes import Change, Delta, Snapshot
     from ..core.model import Flag
 
 
-@dataclass(frozen=True, kw_only=True)
-class Filter:
+class Filter(Settings):
     """Flags by their keys, by their ids, or by their tags; one of the three.
 
     A flag that comes to meet the filter arrives with the change that made it do so, and one that ceases to is

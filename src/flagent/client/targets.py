@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -96,10 +95,10 @@ def fitted(config: OfflineConfig, target: Target) -> OfflineConfig:
     """Return the configuration that makes sense for where the flags come from."""
     if isinstance(target, FlagFile):
         # The file is on a disk already, and looking at it costs nothing.
-        config = replace(config, enable_persistence=False, refresh_interval=min(config.refresh_interval, _LOOKS))
+        config = config.__replace__(enable_persistence=False, refresh_interval=min(config.refresh_interval, _LOOKS))
     if isinstance(target, GivenFlags):
-        config = replace(config, enable_persistence=False, on_demand=True)
-    return replace(config, auto_refresh=False) if config.on_demand else config
+        config = config.__replace__(enable_persistence=False, on_demand=True)
+    return config.__replace__(auto_refresh=False) if config.on_demand else config
 
 
 def modules_of(target: Target) -> tuple[str, ...]:
