@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..errors import ConfigurationError
 from .address import check_proxy, root_of
 from .api_keys import ApiKey, check_key
+from .frozen import Frozen
 from .selection import Filter
-from .settings import Settings
 
 if TYPE_CHECKING:
     import httpx2
@@ -27,7 +27,7 @@ STRAY = 0.2
 _LONGEST = 10.0 * 365 * 86400
 
 
-class ClientSettings(Settings):
+class ClientSettings(Frozen):
     """How to reach a server.
 
     Attributes:
@@ -80,7 +80,7 @@ class ClientSettings(Settings):
         return self.root
 
 
-class OfflineConfig(Settings):
+class OfflineConfig(Frozen):
     """How a manager keeps its flags fresh.
 
     Attributes:

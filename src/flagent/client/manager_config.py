@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .config import ClientSettings, check_number, check_whole
-from .settings import Settings
+from .frozen import Frozen
 
 if TYPE_CHECKING:
     from .api import AsyncFlagentClient, FlagentClient
 
 
-class ManagerConfig(Settings):
+class ManagerConfig(Frozen):
     """How a manager that lets the server evaluate keeps the answers.
 
     Attributes:

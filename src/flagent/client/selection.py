@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
-from .settings import Settings
+from .frozen import Frozen
 
 if TYPE_CHECKING:
     from ..core.changes import Change, Delta, Snapshot
     from ..core.model import Flag
 
 
-class Filter(Settings):
+class Filter(Frozen):
     """Flags by their keys, by their ids, or by their tags; one of the three.
 
     A flag that comes to meet the filter arrives with the change that made it do so, and one that ceases to is

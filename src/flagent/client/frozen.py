@@ -22,20 +22,20 @@ class _Made:
         make: makes it.
     """
 
-    def __init__(self, make: Callable[[type[Settings]], Any]) -> None:
+    def __init__(self, make: Callable[[type[Frozen]], Any]) -> None:
         self._make = make
 
-    def __get__(self, _settings: Settings | None, kind: type[Settings]) -> Any:
+    def __get__(self, _frozen: Frozen | None, kind: type[Frozen]) -> Any:
         return self._make(kind)
 
 
-def _signature_of(kind: type[Settings]) -> Signature:
+def _signature_of(kind: type[Frozen]) -> Signature:
     from inspect import signature
 
     return signature(_dataclass_like(kind))
 
 
-def _dataclass_like(kind: type[Settings]) -> Any:
+def _dataclass_like(kind: type[Frozen]) -> Any:
     from dataclasses import MISSING, field, make_dataclass
 
     # What belongs to each class is nobody's business but this module's.
@@ -48,7 +48,7 @@ def _dataclass_like(kind: type[Settings]) -> Any:
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-class Settings:
+class Frozen:
     """Values by name, given as keywords, frozen, and compared by value.
 
     A subclass annotates them, in their order, with defaults that can be shared; `__post_init__` checks them.
