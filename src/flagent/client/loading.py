@@ -15,6 +15,7 @@ from functools import partial
 from importlib import import_module
 
 from ..core import subinterpreters
+from ..errors import TransportError
 from .daemons import in_daemon_thread
 from .forks import after_in_child
 
@@ -53,12 +54,18 @@ def load(modules: tuple[str, ...]) -> None:
 
     A fork may come at any time, and a module that another thread was just importing can never be
     imported in the child.
+
+    Raises:
+        TransportError: there is no descriptor for a file to be had; later there may be.
     """
     if _loaded.issuperset(modules):
         return
     with _importing:
-        for module in modules:
-            import_module(module)
+        try:
+            for module in modules:
+                import_module(module)
+        except OSError as exc:
+            raise TransportError(f"what works can't be loaded: {exc}") from exc
         _loaded.update(modules)
 
 
