@@ -119,6 +119,37 @@ evaluating.join()
     assert subprocess.check_output([sys.executable, "-c", program], text=True, timeout=60).strip() == "0"
 
 
+def test_who_evaluates_while_everything_is_loaded_does_not_wait_for_it() -> None:
+    program = """
+import sys, threading
+from flagent import OfflineManager
+from flagent.client import loading
+
+manager = OfflineManager("http://127.0.0.1:1")
+reached, on = threading.Event(), threading.Event()
+
+class Slow:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "httpx2":
+            reached.set()
+            on.wait(30)
+
+sys.meta_path.insert(0, Slow)
+thread = threading.Thread(target=loading.load, args=(loading.SERVER_UPKEEP,))
+thread.start()
+reached.wait(30)
+print(manager.evaluate("a", "u").reason, "httpx2" in sys.modules)
+on.set()
+thread.join()
+print("httpx2" in sys.modules)
+"""
+
+    output = subprocess.check_output([sys.executable, "-c", program], text=True, timeout=60)
+
+    assert output.split() == ["NOT_READY", "False", "True"]
+
+
 #: Evaluates in all ways, and prints what that has imported.
 _EVALUATING = """
 import sys

@@ -28,15 +28,15 @@ HTTP = ("httpx2", "httpcore2", "anyio._backends._asyncio")
 _LOOP = (f"{__package__}.client_loop",)
 #: What explains an evaluation, for programs that ask for it before there is anything to evaluate on.
 EXPLAINING = ("flagent.core.explain",)
-#: What evaluates before there is anything to evaluate on.
+#: What evaluates before there is anything to evaluate on; loaded before everything else.
 UNREADY = (f"{__package__}.unready",)
 #: What compiles flags that the program gives, and evaluates; RE2 only where they have patterns for it.
-GIVEN = (f"{__package__}.stated", *UNREADY)
+GIVEN = (*UNREADY, f"{__package__}.stated")
 # What evaluates, with RE2, because that must not wait for a file; and what methods of managers import.
-_ENGINE = ("flagent.core.evaluation", "re2", *UNREADY, *EXPLAINING)
+_ENGINE = (*UNREADY, "flagent.core.evaluation", *EXPLAINING, "re2")
 _METHODS = tuple(f"{__package__}.{name}" for name in ("callbacks", "mailbox", "status"))
 #: What keeps flags fresh that are in a file or given.
-UPKEEP = (*_LOOP, f"{__package__}.upkeep", *_ENGINE, *_METHODS)
+UPKEEP = (*_ENGINE, *_LOOP, f"{__package__}.upkeep", *_METHODS)
 #: What keeps the flags of a server fresh.
 SERVER_UPKEEP = (*UPKEEP, *HTTP)
 #: What calls a REST API.
@@ -60,7 +60,9 @@ def load(modules: tuple[str, ...]) -> None:
     """
     if _loaded.issuperset(modules):
         return
-    with _importing:
+    if modules is not UNREADY:
+        load(UNREADY)
+    with _locks[_FIRST if modules is UNREADY else _REST]:
         try:
             for module in modules:
                 import_module(module)
@@ -75,22 +77,25 @@ async def load_aside(modules: tuple[str, ...]) -> None:
         await in_daemon_thread("flagent loading", partial(load, modules), finish=True)
 
 
-# A fork waits for the import, which happens once. Reentrant: a module may fork while it is imported.
-_importing = threading.RLock()
+# A fork waits for the import, which happens once. Reentrant: a module may fork while it is imported. What evaluates
+# before there are flags is loaded first, under a lock of its own: on an event loop, it can't wait for all the rest.
+_FIRST, _REST = 0, 1
+_locks = [threading.RLock(), threading.RLock()]
 
 
 def _hold() -> None:
-    _importing.acquire()
+    for lock in _locks:
+        lock.acquire()
 
 
 def _let_go() -> None:
-    _importing.release()
+    for lock in _locks:
+        lock.release()
 
 
 def _renew() -> None:
-    # Whether the parent held it or not: uWSGI calls this hook alone.
-    global _importing
-    _importing = threading.RLock()
+    # Whether the parent held them or not: uWSGI calls this hook alone.
+    _locks[:] = threading.RLock(), threading.RLock()
 
 
 after_in_child(_renew)
