@@ -7,11 +7,11 @@ import dataclasses
 import inspect
 import pickle
 import pprint
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from flagent import ConfigurationError, Filter, ManagerConfig, OfflineConfig
+from flagent import ConfigurationError, Filter, ManagerConfig, OfflineConfig, OfflineManager
 from flagent.client.config import ClientSettings
 
 _SOME = [
@@ -110,10 +110,12 @@ def test_settings_of_a_program_may_be_a_dataclass_with_more_in_it() -> None:
         """Has a name, too."""
 
         team: str = "shop"
+        teams: ClassVar[int] = 2
 
     config = Named(team="search", on_demand=True)
 
     assert (config.team, config.on_demand, config.auto_refresh) == ("search", True, True)
     assert "team='search'" in repr(config)
+    assert OfflineManager("http://localhost", config).snapshot_age is None
     with pytest.raises(ConfigurationError, match="refresh_interval: "):
         Named(refresh_interval=0)

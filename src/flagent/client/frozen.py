@@ -70,7 +70,8 @@ class Frozen:
         __signature__ = _Made(_signature_of)
 
     def __init_subclass__(cls) -> None:
-        own = {name: each for name, each in cls.__annotations__.items() if not name.startswith("_")}
+        # They are texts, as everywhere in this package.
+        own = {name: each for name, each in cls.__annotations__.items() if "ClassVar" not in str(each)}
         cls._annotations = cls._annotations | own
 
     def __init__(self, **values: Any) -> None:
