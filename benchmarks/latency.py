@@ -8,6 +8,7 @@ change is made: one that is not seen in 5 s is missed, and the run fails. Delays
 
     committed   from the end of the commit in the database (the goal: p50 < 2 ms, p99 < 10 ms)
     committing  from its beginning, so with the time that the disk takes
+    disk        that time alone, from the beginning of the commit to its end
     request     from sending the REST request
     answer      from its answer; less than 0 when the evaluation was first
 
@@ -82,10 +83,11 @@ class Moments:
             "request": self.sent,
             "answer": self.answered,
         }
-        return {
+        delays = {
             name: [1000 * (seen - start) for start, seen in zip(moments, self.seen, strict=True)][_WARM_UP:]
             for name, moments in starts.items()
         }
+        return delays | {"disk": [1000 * (end - begin) for begin, end in pairs][_WARM_UP:]}
 
 
 def measure_changes(database: str, changes: int) -> dict[str, list[float]]:
@@ -217,6 +219,7 @@ def main() -> None:
         return
     for name in ("committed", "committing", "request", "answer"):
         print(f"{name:>10} to evaluation, ms: {results[name]}")
+    print(f"      disk: the commit itself, ms: {results['disk']}")
     print(f"{results['changes']} changes, {results['missed']} missed")
     print(f"with {results['flags']} flags, seconds: server start {results['start_s']}", end="")
     print(f", bootstrap {results['bootstrap_s']}, the first one after the start {results['bootstrap_first_s']}")

@@ -129,7 +129,7 @@ def latency(found: dict[str, Any]) -> str:
     """Return the table of the delays of changes."""
     rows = [
         [name, *(number(found[name][mark]) for mark in ("p50_ms", "p90_ms", "p99_ms", "max_ms"))]
-        for name in ("committed", "committing", "request", "answer")
+        for name in ("committed", "committing", "request", "answer", "disk")
     ]
     start, load = number(found["start_s"]), number(found["bootstrap_s"])
     loaded = f"With {found['flags']:,} flags a server starts in {start} s, and an SDK loads them in {load} s."

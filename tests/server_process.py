@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_PROGRAM = """
+PROGRAM = """
 import json, sys
 from flagent.server.run import serve
 from flagent.server.settings import Settings
@@ -20,12 +20,20 @@ serve(Settings(**json.loads(sys.argv[1])), on_ready=lambda url: print(url, flush
 
 @contextmanager
 def process(
-    database: Path, port: int = 0, *, new_group: bool = False, **settings: Any
+    database: Path, port: int = 0, *, new_group: bool = False, program: str = PROGRAM, **settings: Any
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run a server, in a group of processes of its own if that is asked for; yield it and its URL."""
+    """Run a server, in a group of processes of its own if that is asked for; yield it and its URL.
+
+    Args:
+        database: the file with the flags.
+        port: where it listens; 0 for any.
+        new_group: whether signals to the group of the tests are not for it.
+        program: what runs it, with the settings as JSON for its argument; prints the URL.
+        settings: how it runs.
+    """
     chosen = json.dumps({"port": port, "database_url": f"sqlite:///{database}", **settings})
     with subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, chosen],
+        [sys.executable, "-c", program, chosen],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from flagent.errors import TransportError
+
 LIMIT = 8.0
 _STEP = 0.002
 
@@ -33,6 +35,19 @@ def seconds(action: Callable[[], object]) -> float:
     start = time.monotonic()
     action()
     return time.monotonic() - start
+
+
+def once_there_was_time(action: Callable[[], object]) -> None:
+    """Do something again and again that has a limit of its own, as long as it says only that there was no time."""
+    end = time.monotonic() + LIMIT
+    while True:
+        try:
+            action()
+        except TransportError as exc:
+            if exc.kind != "timeout" or time.monotonic() > end:
+                raise
+        else:
+            return
 
 
 def in_threads(work: Callable[[], Any], count: int) -> list[Future[Any]]:

@@ -44,7 +44,7 @@ def test_bootstrap_gives_up_when_its_time_is_over(raw_server: StartRaw, manager_
             manager.bootstrap(timeout=0.2)
         assert caught.value.kind == "timeout"
 
-    assert seconds(bootstrap) < 1
+    assert seconds(bootstrap) < 3
 
 
 @pytest.mark.covers("F22")

@@ -9,7 +9,7 @@ import threading
 import pytest
 from raw_server import Connection, Request
 from sdk_parts import CONNECTED, ManagerOf, StartRaw, document, keys_of
-from waiting import LIMIT, until
+from waiting import LIMIT, once_there_was_time, until
 
 from flagent import Flag, HTTPStatusError, State, StreamBroken
 from flagent.core.changes import Snapshot, digest_text
@@ -30,7 +30,7 @@ def test_html_instead_of_a_stream_is_an_error_and_tried_again(raw_server: StartR
     manager.bootstrap()
 
     with pytest.raises(StreamBroken, match="text/html"):
-        manager.enable_realtime_updates(timeout=0.2)
+        once_there_was_time(lambda: manager.enable_realtime_updates(timeout=0.2))
 
     assert [request.path for request in server.requests if request.is_stream][:2] == [
         "/api/v1/realtime/sse",
@@ -96,7 +96,7 @@ def test_stream_without_its_snapshot_is_not_called_live(raw_server: StartRaw, ma
     manager = manager_of(raw_server(answer).url, auto_refresh=False, safety_poll_interval=0)
 
     with pytest.raises(HTTPStatusError, match="HTTP 500, broken"):
-        manager.enable_realtime_updates(timeout=0.2)
+        once_there_was_time(lambda: manager.enable_realtime_updates(timeout=0.2))
 
     assert not manager.is_realtime_enabled()
     assert manager.status.state is State.OFFLINE

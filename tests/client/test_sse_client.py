@@ -181,7 +181,7 @@ def test_server_that_hangs_is_waited_for_no_longer_than_wanted(raw_server: Start
         with pytest.raises(TransportError):
             client.connect(timeout=0.2)
 
-    assert seconds(connect) < 1.5
+    assert seconds(connect) < 3
     assert client.status is ConnectionState.CONNECTING
     assert seconds(client.disconnect) < 2
 
@@ -243,7 +243,7 @@ def test_async_client_says_why_it_is_not_connected(raw_server: Start) -> None:
     async def scenario() -> None:
         async with AsyncSSEClient(server.url, QUICK) as client:
             with pytest.raises(HTTPStatusError):
-                await client.connect(timeout=0.2)
+                await client.connect(timeout=1.5)
             await until_async(lambda: client.status is ConnectionState.RECONNECTING)
 
     asyncio.run(scenario())

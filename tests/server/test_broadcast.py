@@ -7,10 +7,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
 from change_log import EPOCH, Log, flag
 from sse_messages import Message, parse
 
 from flagent.core.changes import Cursor
+from flagent.server.audience import SIZE
 from flagent.server.broadcast import Broadcaster
 from flagent.server.filters import EVERYTHING, Filter
 from flagent.server.hub import Hub
@@ -177,9 +179,47 @@ def test_goodbyes_spread_the_clients_over_time() -> None:
     play(Scene(Log()), plot)
 
 
+def test_the_first_streams_are_told_in_the_call_that_brings_news_and_the_others_by_and_by() -> None:
+    async def plot(scene: Scene) -> None:
+        connections = [Connection(scene) for _ in range(2 * SIZE + 1)]
+        # Then the broadcaster waits for news.
+        await asyncio.sleep(0)
+
+        scene.hub.deliver([scene.log.put(flag(1, "a", description="new"))])
+
+        told = [bool(connection.written) for connection in connections]
+        assert told == [True] * SIZE + [False] * (SIZE + 1)
+        scene.hub.deliver([scene.log.put(flag(1, "a", description="newer"))])
+        assert [bool(connection.written) for connection in connections] == told
+        await scene.until(lambda: all(connection.seen().revision == 2 for connection in connections))
+        assert {tuple(message.id for message in connection.messages()) for connection in connections} == {
+            (f"{EPOCH}:1", f"{EPOCH}:2")
+        }
+
+    play(Scene(Log(flag(1, "a"))), plot)
+
+
+def test_whoever_brings_news_does_not_suffer_when_telling_them_fails(caplog: pytest.LogCaptureFixture) -> None:
+    async def plot(scene: Scene) -> None:
+        connection = Connection(scene)
+        await asyncio.sleep(0)
+
+        def fail(_seconds: float) -> None:
+            raise RuntimeError("the metric is broken")
+
+        scene.broadcaster.delivered = fail
+        for description in ("new", "newer"):
+            scene.hub.deliver([scene.log.put(flag(1, "a", description=description))])
+
+        assert [message.id for message in connection.messages()] == [f"{EPOCH}:1", f"{EPOCH}:2"]
+
+    play(Scene(Log(flag(1, "a"))), plot)
+    assert "telling streams what is new failed" in caplog.text
+
+
 def test_many_streams_do_not_keep_others_from_the_event_loop() -> None:
     async def plot(scene: Scene) -> None:
-        connections = [Connection(scene) for _ in range(1000)]
+        connections = [Connection(scene) for _ in range(4 * SIZE)]
         turns = 0
 
         async def other_work() -> None:
@@ -195,7 +235,7 @@ def test_many_streams_do_not_keep_others_from_the_event_loop() -> None:
         await scene.until(lambda: bool(connections[-1].written))
         working.cancel()
 
-        assert turns >= 4
+        assert turns >= 3
 
     play(Scene(Log()), plot)
 

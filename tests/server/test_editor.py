@@ -252,7 +252,7 @@ def test_streams_are_told_of_an_edit_before_it_is_answered(database_url: str) ->
         bells = [asyncio.Event() for _ in range(20)]
         listening = [asyncio.create_task(listen(bell)) for bell in bells]
         for bell in bells:
-            one.hub.add_bell(bell)
+            one.hub.add_bell(bell.set)
         await one.editor.edit("eve", creating("a"))
         order.append("answered")
         await asyncio.gather(*listening)

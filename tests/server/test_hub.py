@@ -166,9 +166,9 @@ def test_every_bell_rings_at_a_delivery() -> None:
     log = Log()
     hub = Hub(log.stored())
     kept, removed = asyncio.Event(), asyncio.Event()
-    hub.add_bell(kept)
-    hub.add_bell(removed)
-    hub.remove_bell(removed)
+    hub.add_bell(kept.set)
+    hub.add_bell(removed.set)
+    hub.remove_bell(removed.set)
 
     hub.deliver([log.put(flag(1, "a"))])
 

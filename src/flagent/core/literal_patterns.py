@@ -1,4 +1,4 @@
-r"""Patterns that need no regular expression at all: `^/api/`, `@acme\.com$`, `^(DE|FR)$`, `.*bot.*`, `^.+@acme\.com$`.
+r"""Patterns that need no regular expression at all: `^/api/`, `@acme\.com$`, `^(DE|FR)$`, `^.+@acme\.com$`, `(?i)bot`.
 
 Calling Python's `re` takes longer than all the rest of an evaluation, even where there is next to nothing to look for.
 `$` is the end of the text and nothing else: RE2 does not stop before a newline that is the last character.
@@ -33,10 +33,16 @@ class Literal(NamedTuple):
     Attributes:
         source: an expression that is true or false, with `{v}` for the text and `{0}`, `{1}` for the constants.
         constants: what the text is compared with.
+        ascii_only: whether only texts of ASCII are for it, and all others for RE2.
     """
 
     source: str
     constants: tuple[Any, ...]
+    ascii_only: bool = False
+
+    def folded(self) -> Literal:
+        """Return the same without regard to upper and lower case; what else is alike there is beyond ASCII."""
+        return Literal(self.source.replace("{v}", "{v}.lower()"), tuple(map(_lower, self.constants)), ascii_only=True)
 
 
 def literal_of(parts: Sequence[tuple[str, ...] | Anything], *, anchored: bool, closed: bool) -> Literal | None:
@@ -95,6 +101,10 @@ def _beside_anything(before: Anything | None, texts: tuple[str, ...], after: Any
     where = f"{{v}}[{first}:{end}]" if first or end else "{v}"
     found = f"{{0}} in {where}" if before and after else f"{where}.{'endswith' if before else 'startswith'}({{0}})"
     return Literal(f"{found} and {{1}} not in {{v}}", (_affix(texts), "\n"))
+
+
+def _lower(constant: Any) -> Any:
+    return constant.lower() if isinstance(constant, str) else type(constant)(map(_lower, constant))
 
 
 def _affix(texts: tuple[str, ...]) -> str | tuple[str, ...]:

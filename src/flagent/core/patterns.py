@@ -32,6 +32,8 @@ Match = Callable[[str], object | None]
 _Set = tuple[tuple[int, int], ...]
 
 _LAST = 0x10FFFF
+#: Before a pattern to which upper and lower case are the same.
+_FOLDED = "(?i)"
 #: What RE2 certainly has room for: characters of a pattern, and repetitions in it all together.
 _LONGEST, _MOST_REPEATED = 500, 1000
 #: The most characters to look at from each position of a text: `[ab]{500}c` would take that many steps for each.
@@ -106,6 +108,9 @@ class Search(Struct, frozen=True):
 @lru_cache(maxsize=256)
 def simple(pattern: str) -> Literal | Search | None:
     """Return what the pattern is without RE2; None for a pattern that is RE2's."""
+    if pattern.startswith(_FOLDED):
+        found = simple(pattern.removeprefix(_FOLDED))
+        return found.folded() if isinstance(found, Literal) and not found.ascii_only else None
     anchored, rest = pattern.startswith("^"), pattern.removeprefix("^")
     # A dollar sign that a backslash stands before leaves that at the end, which is no item.
     closed, rest = rest.endswith("$"), rest.removesuffix("$")

@@ -1,7 +1,8 @@
 """Writes to all open streams: what their readers have for them, signs of life, and the goodbye.
 
-One task drives all streams. A stream has no task that waits for changes, no timer and no queue;
-only a connection that takes nothing costs a task, until it takes something again or its time is up.
+One task drives all streams, but the first few hundred are told what is new in the very call that brings it: whoever
+made the change, and a task's turn, would come before them otherwise. A stream has no task that waits for changes, no
+timer and no queue; only a connection that takes nothing costs a task, until it takes something again or its time is up.
 The others do not notice.
 """
 
@@ -11,7 +12,7 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 
 from ..wire.encodings import Messages
@@ -22,6 +23,7 @@ from .delivery import Delivery
 from .hub import Hub
 from .settings import Settings
 from .stream import Kind, Stream
+from .turns import in_turns, sliced
 
 _log = logging.getLogger("flagent.streams")
 
@@ -56,6 +58,8 @@ class Broadcaster:
         self._deadlines = Deadlines()
         self._wake = asyncio.Event()
         self._delivery = Delivery(hub, clock=clock, schedule=self._schedule, wake=self._wake.set, lost=self._lose)
+        # What is new is being told, and the rest of it is to be told by the task.
+        self._telling: Iterator[None] | None = None
         # Flagent's own clients get their changes when a window ends, so that a burst is one event.
         self._window_ends = math.inf
 
@@ -134,7 +138,7 @@ class Broadcaster:
 
     async def run(self) -> None:
         """Serve all streams, for ever."""
-        self._hub.add_bell(self._wake)
+        self._hub.add_bell(self._begin_to_tell)
         # There may be news since the broadcaster was made.
         self._wake.set()
         try:
@@ -144,7 +148,8 @@ class Broadcaster:
                 await self._give_signs()
                 await self._meet_deadlines()
         finally:
-            self._hub.remove_bell(self._wake)
+            self._hub.remove_bell(self._begin_to_tell)
+            self._telling = None
 
     def revoke(self, dead: Callable[[int], bool]) -> None:
         """End, with a goodbye, every stream whose key is one of those for which `dead` is true."""
@@ -193,27 +198,47 @@ class Broadcaster:
                 pass
         self._wake.clear()
 
+    def _begin_to_tell(self) -> None:
+        """Tell what is new as far as others on the event loop need not wait for it; the task does the rest."""
+        self._wake.set()
+        if self._telling is None and self._delivery.live.served is not self._hub.cursor:
+            self._telling = self._tell_news()
+            try:
+                next(self._telling)
+            except StopIteration:
+                self._telling = None
+            except Exception:  # noqa: BLE001 - whoever brings news goes on
+                _log.exception("telling streams what is new failed")
+                self._telling = None
+
     async def _serve_all(self) -> None:
-        if self._delivery.live.served is not self._hub.cursor:
-            await self._each(self._delivery.live.due(), self._delivery.serve)
-            self._delivery.live.arrive()
-            if self._hub.changed_at:
-                # By the clock of the day: the edit may have been made by another process.
-                self.delivered(max(0, now_ms() - self._hub.changed_at) / 1000)
+        if self._telling is None and self._delivery.live.served is not self._hub.cursor:
+            self._telling = self._tell_news()
+        if self._telling is not None:
+            await in_turns(self._telling)
+            self._telling = None
         now = self._clock()
         if self._delivery.compatible.served is not self._hub.cursor and self._window_ends == math.inf:
             self._window_ends = now + self._settings.coalesce_window
         if now >= self._window_ends:
             self._window_ends = math.inf
-            await self._each(self._delivery.compatible.due(), self._delivery.serve)
+            await in_turns(self._each(self._delivery.compatible.due(), self._delivery.serve))
             self._delivery.compatible.arrive()
+
+    def _tell_news(self) -> Iterator[None]:
+        yield from self._each(self._delivery.live.due(), self._delivery.serve)
+        self._delivery.live.arrive()
+        if self._hub.changed_at:
+            # By the clock of the day: the edit may have been made by another process.
+            self.delivered(max(0, now_ms() - self._hub.changed_at) / 1000)
 
     async def _give_signs(self) -> None:
         for audiences in (self._delivery.live, self._delivery.compatible):
-            await self._each(audiences.silent(self._clock() - self._settings.heartbeat), self._delivery.give_sign)
+            silent = audiences.silent(self._clock() - self._settings.heartbeat)
+            await in_turns(self._each(silent, self._delivery.give_sign))
 
-    async def _each(self, due: Iterable[Audience], act: Callable[[Audience], int]) -> None:
-        """Write to each audience, and let others on the event loop have a turn from time to time."""
+    def _each(self, due: Iterable[Audience], act: Callable[[Audience], int]) -> Iterator[None]:
+        """Write to each audience; stop where others on the event loop shall have a turn."""
         cost = 0.0
         for audience in due:
             # All of it may be gone by its turn.
@@ -221,7 +246,7 @@ class Broadcaster:
                 cost += max(_QUESTION, act(audience))
             if cost >= SIZE:
                 cost = 0.0
-                await asyncio.sleep(0)
+                yield
 
     async def _meet_deadlines(self) -> None:
         async for stream in sliced(self._deadlines.take(self._clock(), self._streams)):
@@ -269,11 +294,3 @@ class Broadcaster:
 
 def _nothing(_seconds: float) -> None:
     """Be called by a broadcaster that nobody observes."""
-
-
-async def sliced(streams: Iterable[Stream]) -> AsyncIterator[Stream]:
-    """Yield streams, and let others on the event loop have a turn from time to time."""
-    for position, stream in enumerate(tuple(streams), 1):
-        yield stream
-        if position % SIZE == 0:
-            await asyncio.sleep(0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from itertools import islice
 
@@ -59,7 +59,7 @@ class Hub:
         self._steps = Steps()
         self._sync_after = min(sync_after, ring)
         self._max_tombstones = max_tombstones
-        self._bells: set[asyncio.Event] = set()
+        self._bells: dict[Callable[[], object], None] = {}
         self._take(stored, Ruleset.compile(stored.snapshot))
 
     @property
@@ -97,13 +97,13 @@ class Hub:
         if len(changes) == 1 and changes[0].revision == self.cursor.revision + 1:
             self._steps.prepare(self.ruleset, changes[0], snapshot, self._ring[-1] if self._ring else None)
 
-    def add_bell(self, bell: asyncio.Event) -> None:
-        """Set `bell` whenever there is something new to read; its owner clears it before reading."""
-        self._bells.add(bell)
+    def add_bell(self, bell: Callable[[], object]) -> None:
+        """Call `bell` whenever there is something new to read; it must not raise."""
+        self._bells[bell] = None
 
-    def remove_bell(self, bell: asyncio.Event) -> None:
-        """Set `bell` no more."""
-        self._bells.discard(bell)
+    def remove_bell(self, bell: Callable[[], object]) -> None:
+        """Call `bell` no more."""
+        self._bells.pop(bell, None)
 
     async def reached(self, revision: int, timeout: float) -> None:
         """Return once the snapshot contains `revision`.
@@ -111,15 +111,17 @@ class Hub:
         Raises:
             TimeoutError: it does not after `timeout` seconds.
         """
+        if self.cursor.revision >= revision:
+            return
         bell = asyncio.Event()
-        self.add_bell(bell)
+        self.add_bell(bell.set)
         try:
             async with asyncio.timeout(timeout):
                 while self.cursor.revision < revision:
                     await bell.wait()
                     bell.clear()
         finally:
-            self.remove_bell(bell)
+            self.remove_bell(bell.set)
 
     @property
     def changed_at(self) -> int:
@@ -254,8 +256,8 @@ class Hub:
             self._gone_since, _ = self._gone.popleft()
 
     def _ring_bells(self) -> None:
-        for bell in self._bells:
-            bell.set()
+        for bell in tuple(self._bells):
+            bell()
 
     def _missed(self, cursor: Cursor) -> int | None:
         """Return how many changes of the ring follow `cursor`, or None when it reaches back farther."""

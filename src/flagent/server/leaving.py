@@ -10,7 +10,8 @@ import asyncio
 import random
 from collections.abc import Callable
 
-from .broadcast import Broadcaster, sliced
+from .broadcast import Broadcaster
+from .turns import sliced
 
 #: How many streams a second are sent elsewhere, where the servers that are left have to take them.
 _RATE = 50.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import signal
 import time
 from multiprocessing.connection import Connection
@@ -12,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from ..errors import ConfigurationError, FlagentError, ServerFailed, StorageUnavailable
 from . import reports
 from .siblings import Inbox
-from .worker import Counted, Failed, Order, Ready, decode
+from .worker import Alive, Counted, Failed, Order, Ready, decode
 
 _log = logging.getLogger("flagent.workers")
 
@@ -23,6 +24,11 @@ _FIRST_DELAY = 0.25
 _MAX_DELAY = 30.0
 #: Seconds that a process may take to be gone that was killed.
 _GONE = 5.0
+#: Seconds that a worker gets to write down where it hangs.
+_LAST_WORDS = 1.0
+#: Looks at a worker, in the time that it may be silent. A worker and the process that looks may both have been stopped
+#: for long, so it is their number that counts.
+LOOKS = 6
 
 
 class Place:
@@ -53,12 +59,13 @@ class Place:
         self._shown = b"{}"
         self._began_at = 0.0
         self._early_ends = 0
+        self._silent_looks = 0
 
     def taken(self, process: BaseProcess, control: Connection) -> None:
         """Note that a worker was started."""
         self.process, self.control = process, control
         self.ready, self.failure, self.due_at = False, None, math.inf
-        self._shown, self._began_at = self.carried, time.monotonic()
+        self._shown, self._began_at, self._silent_looks = self.carried, time.monotonic(), 0
 
     def hear(self) -> None:
         """Take what the worker says; its last words may come after its end."""
@@ -69,7 +76,10 @@ class Place:
         except (EOFError, OSError):
             self._let_go()
             return
+        self._silent_looks = 0
         match said:
+            case Alive():
+                pass
             case Ready():
                 self.ready = True
                 if self._early_ends:
@@ -78,6 +88,20 @@ class Place:
                 self._shown = bytes(report)
             case Failed(message, configuration):
                 self.failure = ConfigurationError(message) if configuration else StorageUnavailable(message)
+
+    def look(self, timeout: float) -> None:
+        """Kill the worker if it is the last of `LOOKS` at which it has said nothing, evenly spread over `timeout`."""
+        self._silent_looks += 1
+        if self.process is None or not self.ready or self._silent_looks < LOOKS:
+            return
+        _log.error(
+            "worker %d (process %s) works at nothing for %g s and is killed", self.number, self.process.pid, timeout
+        )
+        if self.process.pid is not None:
+            # Then it writes down where each of its threads is, unless it is stopped.
+            os.kill(self.process.pid, signal.SIGABRT)
+        self.process.join(_LAST_WORDS)
+        self.process.kill()
 
     def left(self, *, expected: bool) -> None:
         """Note that the worker has ended; the next one is started soon, and later if it goes on like this.

@@ -84,7 +84,7 @@ def _nobody(_url: str) -> None:
 
 
 def _nothing() -> None:
-    """Prepare nothing."""
+    """Be called where nobody has anything to do."""
 
 
 def _allow_descriptors() -> None:
@@ -106,6 +106,7 @@ class Server(uvicorn.Server):
 
     Attributes:
         app: the application that it serves.
+        works: called on its event loop, several times a second, until it is to end: where it is not, the loop hangs.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Server(uvicorn.Server):
             siblings: the other workers, for one of several; those leave signals to the process that started them.
         """
         self.app: App = create_app(settings, siblings)
+        self.works: Callable[[], None] = _nothing
         self._obeys_signals = siblings is None
         self._settings = settings
         self._on_ready = on_ready
@@ -195,6 +197,7 @@ class Server(uvicorn.Server):
         for ticks in itertools.count():
             if await self.on_tick(ticks):
                 return
+            self.works()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_TICK):
                     await self._ending.wait()

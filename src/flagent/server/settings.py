@@ -18,6 +18,7 @@ _PREFIX = "FLAGENT_"
 _LIMITS: dict[str, tuple[float, float]] = {
     "port": (0, 65535),
     "workers": (1, 64),
+    "worker_timeout": (0.0, 86_400.0),
     # Clients give a stream up after 2.5 heartbeats, and proxies cut silent ones after a minute or so.
     "heartbeat": (0.05, 300.0),
     "retry": (0.0, 300.0),
@@ -51,6 +52,8 @@ class Settings:
         host: address to listen at; `0.0.0.0` is every IPv4 address of the machine.
         port: TCP port; 0 takes any that is free.
         workers: processes that serve, each with an event loop of its own; limits count for all of them together.
+        worker_timeout: one of several workers that works at nothing for this long is killed, and another one started
+            in its place; 0 is never.
         database_url: where flags are kept, `sqlite:///<path>`.
         node: what this server calls itself towards its clients; empty is the machine's name.
         heartbeat: silence after which a stream gets a sign of life.
@@ -86,6 +89,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 18000
     workers: int = 1
+    worker_timeout: float = 60.0
     # Not shown: it may hold a password.
     database_url: str = field(default="sqlite:///flagent.db", repr=False)
     node: str = ""

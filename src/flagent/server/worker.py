@@ -5,6 +5,7 @@ Signals are for that process; here they are ignored, since a terminal and system
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import select
 import signal
@@ -29,6 +30,8 @@ from .siblings import Siblings
 
 #: Seconds that a worker gets for its end when the process is gone that started it.
 _ALONE = 10.0
+#: Seconds between two signs of life.
+BEAT = 0.5
 
 
 class Order(StrEnum):
@@ -52,6 +55,10 @@ class Counted(Struct, frozen=True, tag=True):
     report: msgspec.Raw
 
 
+class Alive(Struct, frozen=True, tag=True):
+    """The worker's event loop turns."""
+
+
 class Failed(Struct, frozen=True, tag=True):
     """The worker can't start."""
 
@@ -59,7 +66,7 @@ class Failed(Struct, frozen=True, tag=True):
     configuration: bool
 
 
-Said = Ready | Counted | Failed
+Said = Ready | Counted | Alive | Failed
 decode = msgspec.json.Decoder(Said).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -92,6 +99,9 @@ class Assignment(NamedTuple):
 
 def work(assignment: Assignment) -> None:
     """Serve until told otherwise; the whole life of the process."""
+    if sys.stderr is not None:
+        # Where it hangs, if it does, or what it was about when a library made it crash.
+        faulthandler.enable()
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.set_wakeup_fd(-1)
@@ -122,13 +132,32 @@ def _serve(assignment: Assignment) -> None:
         if writable.poll(0):
             _say(control, Counted(msgspec.Raw(reports.encode(report))))
 
+    def beat() -> None:
+        if writable.poll(0):
+            _say(control, Alive())
+
     siblings = Siblings(assignment.inbox, assignment.others, birth=assignment.birth)
     siblings.carried = reports.decode(assignment.carried)
     siblings.tell = tell
     server = Server(assignment.settings, on_ready=ready, siblings=siblings)
+    server.works = _Beat(beat)
     # Not on the event loop, which may be what keeps the process from ending.
     threading.Thread(target=_obey, args=(control, server), name="control", daemon=True).start()
     server.run([assignment.listening])
+
+
+class _Beat:
+    """Says something from time to time."""
+
+    def __init__(self, say: Callable[[], object]) -> None:
+        self._say = say
+        self._due = 0.0
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + BEAT
+            self._say()
 
 
 def _obey(control: Connection, server: Server) -> None:

@@ -26,7 +26,7 @@ from types import FrameType
 from ..errors import ConfigurationError, ServerFailed
 from . import collector, questions, shares
 from .listening import bind, listen, url_of
-from .place import Place
+from .place import LOOKS, Place
 from .run import SIGNALS
 from .settings import Settings
 from .siblings import framed, receive
@@ -75,6 +75,7 @@ class _Supervisor:
         self._births = count(1)
         self._signals = 0
         self._order: Order | None = None
+        self._looks_at = 0.0 if settings.worker_timeout else math.inf
         self._bell, self._rings = socket.socketpair()
 
     def run(self, on_ready: Callable[[str], None]) -> None:
@@ -92,7 +93,8 @@ class _Supervisor:
                     on_ready(url)
                 while self._order is None:
                     self._restart()
-                    self._wait(min(place.due_at for place in self._places))
+                    self._look()
+                    self._wait(min(self._looks_at, *(place.due_at for place in self._places)))
                 self._end()
             finally:
                 for place in self._places:
@@ -147,6 +149,14 @@ class _Supervisor:
         for place in self._places:
             if place.due_at <= now:
                 self._start(place)
+
+    def _look(self) -> None:
+        """See from time to time whether workers are there that work no more."""
+        timeout, now = self._settings.worker_timeout, time.monotonic()
+        if now >= self._looks_at:
+            self._looks_at = now + timeout / LOOKS
+            for place in self._places:
+                place.look(timeout)
 
     def _wait(self, until: float) -> None:
         """Wait for something to happen, at most until a moment, and take note of it."""

@@ -102,13 +102,14 @@ class Storage:
         loop = asyncio.get_running_loop()
 
         def commit() -> None:
-            with self._writer.begin() as connection:
-                self._append(connection, changes, ids)
-                # The commit leaves the interpreter to others until the disk has it.
-                loop.call_soon_threadsafe(meanwhile)
-            # Not by whoever waits for this call, who has other things to do first.
-            self.committed()
-            loop.call_soon_threadsafe(self._note, changes)
+            with self._writer.connect() as connection:
+                with connection.begin():
+                    self._append(connection, changes, ids)
+                    # The commit leaves the interpreter to others until the disk has it.
+                    loop.call_soon_threadsafe(meanwhile)
+                # Not by whoever waits for this call, who has other things to do first, and before the rest of it.
+                loop.call_soon_threadsafe(self._note, changes)
+                self.committed()
 
         async with self._alone:
             await self._run(self._writing, commit)
