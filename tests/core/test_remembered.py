@@ -16,7 +16,7 @@ from flagent.core.remembered import Remembered, asked
 from flagent.core.results import Reason
 
 #: One that `re` is given, one with a question mark, and one of RE2's.
-PATTERNS = ["^[a-z]+@(acme|example)$", r"^[?a-z]+@acme$", "(?i)@acme$"]
+PATTERNS = ["^[a-z]+@(acme|example)$", r"^[?a-z]+@acme$", "(?i)@acm[de]$"]
 
 
 class Text(str):

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from rest import Rest
 from waiting import until
 
-from flagent import AsyncOfflineManager, ConfigurationError, Flag, Manager, OfflineManager, Reason
+from flagent import (
+    AsyncOfflineManager,
+    Closed,
+    ConfigurationError,
+    EvalRequest,
+    Flag,
+    Manager,
+    OfflineManager,
+    Reason,
+)
 from flagent.testing import override
 
 
@@ -230,6 +239,19 @@ def test_manager_that_asks_the_server_is_overridden_too(rest: Rest) -> None:
             assert manager.get_variant("new_feature", "u") == "mine"
         assert manager.get_variant("new_feature", "u") == "on"
         assert manager.status.requests == 1
+
+
+def test_a_closed_manager_answers_no_flag_that_is_overridden_either(rest: Rest) -> None:
+    manager = Manager(rest.server.url)
+    manager.close()
+
+    with override(new_checkout=True):
+        with pytest.raises(Closed):
+            manager.is_enabled("new_checkout", "u")
+        with pytest.raises(Closed):
+            manager.evaluate_batch([EvalRequest(flag_key="new_checkout", entity_id="u")])
+        with pytest.raises(Closed):
+            manager.evaluate_batch([])
 
 
 def test_manager_of_asyncio_is_overridden_too() -> None:

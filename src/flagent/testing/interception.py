@@ -154,6 +154,7 @@ def _overridden(question: Question) -> EvalResult | None:
 def _cached(cached: Callable[[Asking, Question], EvalResult | None]) -> Any:
     @wraps(cached)
     def instead(self: Asking, question: Question) -> EvalResult | None:
+        self.check_open()
         return _overridden(question) or cached(self, question)
 
     return instead
@@ -162,6 +163,7 @@ def _cached(cached: Callable[[Asking, Question], EvalResult | None]) -> Any:
 def _answers(answers: Callable[[Asking, Sequence[Question], object], Steps]) -> Any:
     @wraps(answers)
     def instead(self: Asking, questions: Sequence[Question], asker: object) -> Steps:
+        self.check_open()
         found = {each.key: result for each in questions if (result := _overridden(each)) is not None}
         left = [each for each in questions if each.key not in found]
         return found | ((yield from answers(self, left, asker)) if left else {})
