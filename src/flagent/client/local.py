@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 class LocalFlags(TypedValues):
     """Evaluates in process: without a lock, without I/O, without exceptions, from any thread.
 
-    Until there is a snapshot every result has the reason `NOT_READY` and no variant.
+    Until there is a snapshot every result has the reason `NOT_READY` and no variant. What results are made of is loaded
+    with the first one, unless what brings flags has done that: only then `evaluate` reads files.
     """
 
     def __init__(
