@@ -47,7 +47,7 @@ def test_settings_can_be_neither_assigned_to_nor_deleted_from(settings: Any) -> 
 
 
 def test_settings_are_given_by_keyword_and_nothing_else() -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"OfflineConfig\(\) takes keyword arguments only, such as auto_refresh="):
         OfflineConfig(True)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="'refresh'"):
         OfflineConfig(refresh=5)  # type: ignore[call-arg]

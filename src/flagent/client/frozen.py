@@ -74,8 +74,12 @@ class Frozen:
         own = {name: each for name, each in cls.__annotations__.items() if "ClassVar" not in str(each)}
         cls._annotations = cls._annotations | own
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, *unnamed: Any, **values: Any) -> None:
         kind = type(self)
+        if unnamed:
+            raise TypeError(
+                f"{kind.__name__}() takes keyword arguments only, such as {next(iter(self._annotations))}=…"
+            )
         for name in self._annotations:
             try:
                 value = values.pop(name) if name in values else getattr(kind, name)
