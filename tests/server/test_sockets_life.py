@@ -219,6 +219,7 @@ class TestBackPressure:
                 if server.services.broadcaster.stalled:
                     break
 
+            # By us, or by the kernel: whoever is first.
             assert server.services.broadcaster.stalled == 1
             server.wait_until(lambda: len(server.services.broadcaster) == 1)
             with pytest.raises(ConnectionClosed):

@@ -121,10 +121,10 @@ class Broadcaster:
         # By TCP_USER_TIMEOUT, which is the time after which we would do it.
         self.closed(stream, stalled=isinstance(reason, TimeoutError))
 
-    async def close(self, stream: Stream) -> None:
-        """Serve the stream no more, and wait until nothing is written to it."""
+    async def close(self, stream: Stream, *, stalled: bool = False) -> None:
+        """Serve the stream no more, as `closed` does, and wait until nothing is written to it."""
         pending = stream.pending
-        self.closed(stream)
+        self.closed(stream, stalled=stalled)
         if pending is not None:
             await asyncio.gather(pending, return_exceptions=True)
 

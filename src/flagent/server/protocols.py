@@ -175,6 +175,12 @@ class SocketConnection(WebSocketsSansIOProtocol):
         super().__init__(*args, **options)
         # At this level the library logs every header, and keys are in some of them.
         self.conn.debug = False
+        self.took_nothing = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End with the connection; by TCP_USER_TIMEOUT if the other end took nothing."""
+        self.took_nothing = isinstance(exc, TimeoutError)
+        super().connection_lost(exc)
 
     async def send(self, message: Any) -> None:
         """Send a message."""

@@ -27,6 +27,7 @@ from .gate import Access, Gate, access_of
 from .hub import Hub
 from .keys import KeyKind
 from .opening import Opening, Start
+from .protocols import SocketConnection
 from .readers import goodbye
 from .requests import BadMessage, Evaluate, EvaluateBatch, Id, Operation, Subscribe, Unsubscribe, WatchEntity, read
 from .settings import Settings
@@ -68,6 +69,8 @@ class Socket:
         self._settings = settings
         self._access: Access = access_of(scope)
         self._transport = transport_of(scope)
+        # A transport that has lost its connection has lost its protocol as well.
+        self._connection = None if self._transport is None else self._transport.get_protocol()
         self._subscriptions: dict[Id, Stream] = {}
         self._closed = False
 
@@ -87,8 +90,14 @@ class Socket:
             owner.uncancel()
         finally:
             self._closed = True
-            for stream in (own, *self._subscriptions.values()):
+            # However many subscriptions there were, it was one connection.
+            await broadcaster.close(own, stalled=self._took_nothing())
+            for stream in self._subscriptions.values():
                 await broadcaster.close(stream)
+
+    def _took_nothing(self) -> bool:
+        """Return whether the kernel has cut the connection because the other end took nothing."""
+        return isinstance(self._connection, SocketConnection) and self._connection.took_nothing
 
     async def _take(self, message: Mapping[str, Any]) -> None:
         """Answer one message; a wrong one gets an error, and the socket stays open."""
