@@ -23,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from waiting import until
 
 from flagent.server import run, takeover
+from flagent.server.arrivals import Arrival
 from flagent.server.broadcast import Broadcaster
 from flagent.server.prompt import PromptConnection
 from flagent.server.settings import Settings
@@ -106,8 +107,9 @@ def everything(client: socket.socket) -> bytes:
 def begun(server: LiveServer) -> bool:
     """Whether the head of a request has arrived whose body has not."""
     open_now: Any = server._server.server_state.connections
+    heard = [each for each in open_now if not isinstance(each, Arrival)]
     return any(
-        each._body is not None or (each.cycle is not None and not each.cycle.response_complete) for each in open_now
+        each._body is not None or (each.cycle is not None and not each.cycle.response_complete) for each in heard
     )
 
 
@@ -254,15 +256,32 @@ class TestStreams:
         assert either.call(lambda: either._server.server_state.total_requests) - requests == (way == "prompt")
 
     def test_nothing_of_the_request_is_kept_without_the_collector(self, server: LiveServer) -> None:
+        gc.collect()
         gc.disable()
         try:
             with connected(server) as client:
-                server.wait_until(lambda: bool(fresh(server)))
-                (kept,) = server.call(lambda: [weakref.ref(each) for each in fresh(server)])
+                client.sendall(_EVALUATION)
+                received(client, _ANSWERED)
+                here = client.getsockname()
+                (kept,) = server.call(lambda: [weakref.ref(each) for each in others(server) if each.client == here])
                 client.sendall(_STREAM)
                 received(client, b"event: connected")
 
                 server.wait_until(lambda: kept() is None)
+        finally:
+            gc.enable()
+
+    def test_nothing_of_an_arrival_is_kept_without_the_collector(self, server: LiveServer) -> None:
+        gc.collect()
+        gc.disable()
+        try:
+            before = arrivals()
+            with connected(server) as client:
+                server.wait_until(lambda: arrivals() == before + 1)
+                client.sendall(_STREAM)
+                received(client, b"event: connected")
+
+                server.wait_until(lambda: arrivals() == before)
         finally:
             gc.enable()
 
@@ -328,10 +347,15 @@ class TestStreams:
         server.wait_until(lambda: len(server.services.broadcaster) == 0)
 
 
-def fresh(server: LiveServer) -> list[Any]:
-    """Return the connections on which nothing was asked yet."""
+def others(server: LiveServer) -> list[Any]:
+    """Return the connections on which something else than a stream was asked."""
     open_now: Any = server._server.server_state.connections
-    return [each for each in open_now if isinstance(each, PromptConnection) and not vars(each)["scope"]]
+    return [each for each in open_now if isinstance(each, PromptConnection)]
+
+
+def arrivals() -> int:
+    """Return how many connections on which nothing was asked are in memory, whether anything needs them or not."""
+    return sum(isinstance(each, Arrival) for each in gc.get_objects())
 
 
 def opened(server: LiveServer) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
-from contextlib import suppress
 from typing import Any
 
 from starlette.types import Scope
@@ -16,6 +16,10 @@ from .filters import Filter
 from .gate import access_of
 from .stream import About, Kind
 
+_log = logging.getLogger("flagent.server")
+
+#: The option by which the kernel ends a connection; None on systems that have none.
+_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 #: The kernel would take megabytes for a client that reads nothing, and so hide that it doesn't.
 _SEND_BUFFER = 64 * 1024
 #: What is kept of the texts that clients send about themselves.
@@ -39,20 +43,23 @@ def current_task() -> asyncio.Task[Any]:
 def prepare(transport: asyncio.WriteTransport | None, write_timeout: float) -> None:
     """Make the kernel tell soon when the other end takes nothing, or is gone."""
     connection = None if transport is None else transport.get_extra_info("socket")
-    if connection is None or connection.fileno() < 0:
+    descriptor = -1 if connection is None else connection.fileno()
+    if descriptor < 0:
         return
-    with suppress(OSError):
-        # The transport's own would make another one for each option. The descriptor is all that counts: to look the
-        # family up would cost more than to set the options.
-        options = socket.SocketType(socket.AF_INET, socket.SOCK_STREAM, 0, connection.fileno())
-        try:
-            options.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):
-                # A peer that vanished without a word: its connection ends when it has acknowledged nothing for so long.
-                options.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(write_timeout * 1000))
-        finally:
-            # The descriptor stays the transport's.
-            options.detach()
+    # The transport's own would make another one for each option. The descriptor is all that counts: to look the family
+    # up would cost more than to set the options.
+    options = socket.SocketType(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
+    try:
+        options.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        if _USER_TIMEOUT is not None:
+            # A peer that vanished without a word: its connection ends when it has acknowledged nothing for so long.
+            options.setsockopt(socket.IPPROTO_TCP, _USER_TIMEOUT, round(write_timeout * 1000))
+    except OSError as exc:
+        # The connection ends at this moment, or has no such options; then our own limit alone ends it.
+        _log.debug("a connection keeps its own limits: %s", exc)
+    finally:
+        # The descriptor stays the transport's.
+        options.detach()
 
 
 def about(scope: Scope, kind: Kind, wanted: Filter) -> About:

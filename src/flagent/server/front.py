@@ -28,11 +28,13 @@ class Front:
     Attributes:
         heads: makes the heads of answers that are written in uvicorn's place.
         prompt_paths: the paths that may be answered at once, by how they are spelled in a request.
+        stream_paths: those of them where streams begin.
     """
 
     def __init__(self) -> None:
         self.heads = Heads()
         self.prompt_paths: dict[bytes, str] = {}
+        self.stream_paths: dict[bytes, str] = {}
         self._routes: dict[str, HotRoute] = {}
         self._prompt_routes: dict[str, PromptRoute] = {}
         self._gate: Gate | None = None
@@ -51,10 +53,12 @@ class Front:
         """
         self._routes, self._prompt_routes, self._gate, self._metrics = routes, prompt_routes, gate, metrics
         self.prompt_paths = {path.encode(): path for path in prompt_routes}
+        self.stream_paths = {spelled: path for spelled, path in self.prompt_paths.items() if path in _LONG}
 
     def close(self) -> None:
         """Answer no more."""
-        self._routes, self._prompt_routes, self.prompt_paths, self._gate, self._metrics = {}, {}, {}, None, None
+        self._routes, self._prompt_routes, self._gate, self._metrics = {}, {}, None, None
+        self.prompt_paths, self.stream_paths = {}, {}
 
     def route(self, path: str) -> HotRoute | None:
         """Return the hot route of that path, if there is one."""

@@ -27,7 +27,7 @@ _END_OF_HEAD = b"\r\n\r\n"
 #: The methods of what may be answered at once.
 _METHODS = {b"GET": "GET", b"POST": "POST"}
 #: Headers of requests that are not answered at once.
-_UNUSUAL = frozenset((b"expect", b"origin", b"upgrade"))
+UNUSUAL = frozenset((b"expect", b"origin", b"upgrade"))
 
 
 class Prompt(Protocol):
@@ -72,10 +72,10 @@ class PromptConnection(Connection):
         self._end_rest()
         super().connection_lost(exc)
 
-    def leave(self) -> None:
-        """Let the connection go to another protocol."""
+    def leave(self) -> bool:
+        """Let the connection go to another protocol; return whether it takes nothing at this moment."""
         self._end_rest()
-        super().leave()
+        return super().leave()
 
     def shutdown(self) -> None:
         """End when the request that is under way is answered."""
@@ -97,7 +97,7 @@ class PromptConnection(Connection):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
         name = name.lower()
-        if name in _UNUSUAL:
+        if name in UNUSUAL:
             self._is_plain = False
             super().on_header(name, value)
         else:
@@ -132,6 +132,13 @@ class PromptConnection(Connection):
         self._body, self._segment, self._incomplete = None, None, False
         # A stream that has begun has the connection to itself.
         if isinstance(answer, Answer):
+            self._write(self._prompt.heads, answer)
+
+    def answer(self, answer: Answer) -> None:
+        """Answer a request that was read before the connection was made."""
+        self._incomplete = False
+        self._limit_request()
+        if self._prompt is not None:
             self._write(self._prompt.heads, answer)
 
     @property

@@ -48,8 +48,8 @@ class Connection(HttpToolsProtocol):
             self.connections.add(self)
             self.transport = transport
             self.flow = FlowControl(transport)
-            self.server = _address(transport, "sockname")
-            self.client = _address(transport, "peername")
+            self.server = address(transport, "sockname")
+            self.client = address(transport, "peername")
             self.scheme = "http"
         else:
             super().connection_made(transport)
@@ -69,18 +69,26 @@ class Connection(HttpToolsProtocol):
             served.disconnected = True
             served.message_event.set()
 
-    def leave(self) -> None:
-        """Let the connection go to another protocol."""
+    def leave(self) -> bool:
+        """Let the connection go to another protocol; return whether it takes nothing at this moment."""
         for timer in (self._request_limit, self._lingering):
             if timer is not None:
                 timer.cancel()
         self._unset_keepalive_if_required()
         self.flow.resume_reading()
         self.connections.discard(self)
+        # Parser and protocol refer to each other, which only the collector would find out. A parser that calls us at
+        # this moment is kept by its caller.
+        self.parser = None  # type: ignore[assignment]
+        return self.flow.write_paused
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of a request; nearly always it is all of one."""
         super().data_received(data)
+        self._limit_request()
+
+    def _limit_request(self) -> None:
+        """Wait for what is left of a request, for so long and no longer."""
         if self._incomplete and self._request_limit is None:
             self._expect()
         elif not self._incomplete and self._request_limit is not None:
@@ -189,7 +197,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self.handshake_complete = True
 
 
-def _address(transport: asyncio.Transport, end: str) -> tuple[str, int] | None:
+def address(transport: asyncio.Transport, end: str) -> tuple[str, int] | None:
     """Return host and port of one end of a connection; None for one that has none."""
     found = transport.get_extra_info(end)
     return (str(found[0]), int(found[1])) if isinstance(found, tuple) else None

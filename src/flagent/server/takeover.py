@@ -33,6 +33,7 @@ from uvicorn.server import ServerState
 
 from ..wire.encodings import Messages
 from . import asgi, eager
+from .arrivals import Arrival
 from .broadcast import Broadcaster
 from .connection import transport_of
 from .eager import Remainder
@@ -68,6 +69,8 @@ _USED = (
     (HttpToolsProtocol.shutdown, {"cycle", "response_complete", "keep_alive"}),
     (uvicorn.Server.shutdown, {"connections", "shutdown"}),
 )
+#: What answers a request in the call that brought it: a connection from its first request on, or before that.
+Held = Arrival | PromptConnection
 #: Bytes that a client may send into its stream, to which nothing listens, before it is cut.
 _MOST_HEARD = 64 << 10
 
@@ -102,39 +105,34 @@ class Takeover:
     def stream(self, scope: Scope, headers: tuple[tuple[bytes, bytes], ...]) -> Taken | None:
         """Return the connection of a request whose answer has not begun; None where the answer has to go by ASGI."""
         # Pages of other origins need headers of their own, which are put into an answer on its way by ASGI.
-        connection = None if asgi.header(scope, b"origin") else self._connection(scope)
+        connection = None if asgi.header(scope, b"origin") else self._protocol(scope)
+        if not isinstance(connection, Connection):
+            return None
         # Whoever sends a second request before the first is answered is waiting for that answer.
-        if connection is None or connection.cycle.scope is not scope or connection.pipeline:
+        if connection.cycle.scope is not scope or connection.pipeline:
             return None
         # Neither an answer nor the lack of one is missed when the application returns.
         connection.cycle.disconnected = connection.cycle.response_complete = True
         return self.take(connection, headers)
 
-    def held(self, scope: Scope) -> PromptConnection | None:
+    def held(self, scope: Scope) -> Held | None:
         """Return the connection of a request that is held back, if it can be taken in the callback of its end."""
         # What pages of other origins ask is never held back.
-        connection = self._connection(scope)
-        return connection if isinstance(connection, PromptConnection) and connection.ends_here else None
+        connection = self._protocol(scope)
+        return connection if isinstance(connection, Arrival | PromptConnection) and connection.ends_here else None
 
-    def take(self, connection: Connection, headers: tuple[tuple[bytes, bytes], ...]) -> Taken:
+    def take(self, connection: Connection | Arrival, headers: tuple[tuple[bytes, bytes], ...]) -> Taken:
         """Take a connection for which nobody else has an answer, and return its new form."""
         transport, state = connection.transport, connection.server_state
         state.total_requests += 1
-        connection.leave()
-        head = self._heads.of(state, 200, (*headers, CLOSE))
-        taken = Taken(transport, state, head, paused=connection.flow.write_paused)
-        # Parser and protocol refer to each other, which only the collector would find out. A parser that calls us at
-        # this moment is kept by its caller.
-        connection.parser = None  # type: ignore[assignment]
+        paused = connection.leave()
+        taken = Taken(transport, state, self._heads.of(state, 200, (*headers, CLOSE)), paused=paused)
         transport.set_protocol(taken)
         return taken
 
-    def _connection(self, scope: Scope) -> Connection | None:
+    def _protocol(self, scope: Scope) -> asyncio.BaseProtocol | None:
         transport = transport_of(scope)
-        if self._missing or transport is None:
-            return None
-        connection = transport.get_protocol()
-        return connection if isinstance(connection, Connection) and not transport.is_closing() else None
+        return None if self._missing or transport is None or transport.is_closing() else transport.get_protocol()
 
 
 class Taken(asyncio.Protocol):
@@ -148,6 +146,7 @@ class Taken(asyncio.Protocol):
 
     __slots__ = (
         "_broadcaster",
+        "_descriptor",
         "_heard",
         "_paused",
         "_state",
@@ -162,6 +161,7 @@ class Taken(asyncio.Protocol):
         self.head = head
         self.sent = 0
         self.transport = transport
+        self._descriptor = _descriptor_of(transport)
         self._state = state
         self._paused = paused
         self._heard = 0
@@ -179,14 +179,7 @@ class Taken(asyncio.Protocol):
     @property
     def direct(self) -> int | None:
         """The descriptor of the connection, unless something is buffered, or it is no plain socket."""
-        transport = self.transport
-        if self._paused or transport.is_closing() or os.name != "posix":
-            return None
-        if transport.get_extra_info("sslcontext") is not None:
-            return None
-        connection = transport.get_extra_info("socket")
-        descriptor = -1 if connection is None else connection.fileno()
-        return None if descriptor < 0 else descriptor
+        return None if self._paused or self.transport.is_closing() else self._descriptor
 
     def write(self, messages: Messages) -> Remainder | None:
         """Write messages; what the connection does not take waits."""
@@ -253,3 +246,12 @@ class Taken(asyncio.Protocol):
         if stream is not None and broadcaster is not None:
             # By TCP_USER_TIMEOUT, which is the time after which we would do it.
             broadcaster.closed(stream, stalled=isinstance(exc, TimeoutError))
+
+
+def _descriptor_of(transport: asyncio.Transport) -> int | None:
+    """Return the descriptor of a connection; None where it can't be written to as it is."""
+    if os.name != "posix" or transport.get_extra_info("sslcontext") is not None:
+        return None
+    connection = transport.get_extra_info("socket")
+    descriptor = -1 if connection is None else connection.fileno()
+    return None if descriptor < 0 else descriptor

@@ -20,10 +20,9 @@ from ..broadcast import Broadcaster
 from ..connection import about, current_task, prepare, transport_of
 from ..filters import Filter
 from ..opening import Opening, Start
-from ..prompt import PromptConnection
 from ..settings import Settings
 from ..stream import About, EventStreamOutlet, Kind, Reader, Stream
-from ..takeover import Taken, Takeover
+from ..takeover import Held, Taken, Takeover
 
 PATHS = ("/api/v1/realtime/sse", "/realtime/sse")
 
@@ -130,13 +129,11 @@ class EventStreams:
         stream = Stream(reader, outlet, owner=current_task(), transport=transport_of(scope), about=opener)
         await serve(self._broadcaster, stream, (self._retry, *greeting), receive)
 
-    def held(self, scope: Scope) -> PromptConnection | None:
+    def held(self, scope: Scope) -> Held | None:
         """Return the connection on which `begin_at_once` can answer a request, if it can."""
         return self._takeover.held(scope)
 
-    def begin_at_once(
-        self, connection: PromptConnection, scope: Scope, reader: Reader, kind: Kind, greeting: Messages
-    ) -> Begun:
+    def begin_at_once(self, connection: Held, scope: Scope, reader: Reader, kind: Kind, greeting: Messages) -> Begun:
         """Answer a request in the callback that brought its end."""
         opener = about(scope, kind, reader.wanted)
         prepare(connection.transport, self._settings.write_timeout)
