@@ -9,9 +9,11 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from flagent.core.changes import Change, EventType, Snapshot
-from flagent.core.evaluation import Reason, Ruleset
+from flagent.core.evaluation import Deciders, Reason, Ruleset
+from flagent.core.layers import Layered
 from flagent.core.model import Constraint, Distribution, Flag, Segment, Variant
 
 
@@ -163,6 +165,63 @@ def test_a_renamed_or_deleted_flag_is_forgotten() -> None:
     assert renamed.evaluate("a", "u").reason is Reason.FLAG_NOT_FOUND
     assert gone.evaluate("z", "u").reason is Reason.FLAG_NOT_FOUND
     assert gone.deciders.made == {}
+
+
+_CONTENTS = st.dictionaries(st.sampled_from("abcde"), st.sampled_from(("DE", "FR")))
+
+
+@given(
+    _CONTENTS,
+    st.lists(st.tuples(_CONTENTS, st.booleans(), st.sampled_from(("whole", "layered", "same")))),
+    st.lists(st.sampled_from("abcde")),
+)
+def test_a_whole_snapshot_keeps_what_is_the_same_and_nothing_else(
+    first: dict[str, str], others: list[tuple[dict[str, str], bool, str]], asked: list[str]
+) -> None:
+    def made(contents: dict[str, str]) -> list[Flag]:
+        return [flag(ord(key), key, value=value) for key, value in contents.items()]
+
+    held = rules(*made(first))
+    for number, (contents, ordered, form) in enumerate(others, start=2):
+        for key in asked:
+            held.evaluate(key, "u")
+        before, compiled = held.snapshot, dict(held.deciders.made)
+        if form == "same":
+            # As a reader of exports gives it: what is known is the same object, in the same place.
+            known = {key: value for key, value in contents.items() if key in before.flags}
+            flags = {key: before.flags[key] for key in before.flags}
+            flags.update({each.key: each for each in made(known)})
+            following = Snapshot.of("e", number, flags.values())
+        else:
+            chosen = sorted(made(contents), key=lambda each: each.key) if ordered else made(contents)
+            following = Snapshot.of("e", number, chosen)
+        if form == "layered":
+            following = replace(following, flags=Layered.of(following.flags))
+        expected = dict(following.flags)
+
+        held = held.replaced(following)
+
+        assert dict(held.snapshot.flags) == expected
+        same = {key for key in before.flags.keys() & expected.keys() if before.flags[key] == expected[key]}
+        assert all(held.snapshot.flags[key] is before.flags[key] for key in same)
+        assert held.deciders.made == {key: each for key, each in compiled.items() if key in same}
+
+
+def test_what_was_made_for_a_flag_that_is_gone_does_not_stay() -> None:
+    before = rules(flag(1, "a"), flag(2, "b"))
+    before.evaluate_all("u")
+    after = before.replaced(Snapshot.of("e", 2, [flag(2, "b")]))
+    # Somebody is still at it.
+    before.evaluate_all("v")
+    rules_of_before = Ruleset(
+        before.snapshot, Deciders(before.snapshot.flags, before.deciders.absent, after.deciders.made)
+    )
+    rules_of_before.evaluate("a", "u")
+    assert set(after.deciders.made) == {"a", "b"}
+
+    later = after.replaced(Snapshot.of("e", 3, [flag(2, "b")]))
+
+    assert set(later.deciders.made) == {"b"}
 
 
 def test_a_whole_snapshot_keeps_what_is_the_same() -> None:

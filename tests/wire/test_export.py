@@ -118,3 +118,12 @@ def test_a_server_that_knows_more_of_flags_is_found_out_by_the_digest() -> None:
 
     with pytest.raises(DecodeError, match=f"digest is {digest}"):
         decode_snapshot(body)
+
+
+@pytest.mark.parametrize("wrong", [0, 99, 100, 249])
+def test_the_flag_that_is_wrong_is_named_wherever_it_stands(wrong: int) -> None:
+    flags = [b'{"id":%d,"key":"k%d"}' % (number, number) for number in range(1, 251)]
+    flags[wrong] = b'{"id":"one","key":"k"}'
+
+    with pytest.raises(DecodeError, match=rf"flags\[{wrong}\]\.id"):
+        decode_snapshot(b'{"revision":"e:1","flags":[' + b",".join(flags) + b"]}")

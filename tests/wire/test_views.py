@@ -140,10 +140,13 @@ def test_a_snapshot_that_was_cut_is_refused_wherever_that_was(
 
 
 @pytest.mark.covers("F37")
+@pytest.mark.parametrize("inner", [(b'{"a":', b"}"), (b"[", b"]")], ids=["objects", "arrays"])
 @pytest.mark.parametrize("depth", [101, 500, 960, 980, 990, 5000])
-def test_an_attachment_that_is_nested_too_deeply_is_refused_before_anything_is_done_with_it(depth: int) -> None:
-    flag = b'{"id":1,"key":"a","variants":[{"id":1,"key":"v","attachment":' + b'{"a":' * depth + b"1" + b"}" * depth
-    flag += b"}]}"
+def test_an_attachment_that_is_nested_too_deeply_is_refused_before_anything_is_done_with_it(
+    depth: int, inner: tuple[bytes, bytes]
+) -> None:
+    nested = b'{"b":2,"a":' + inner[0] * (depth - 1) + b"1" + inner[1] * (depth - 1) + b"}"
+    flag = b'{"id":1,"key":"a","variants":[{"id":1,"key":"v","attachment":' + nested + b"}]}"
     event = b'{"type":"flag.updated","flagID":1,"flagKey":"a","revision":"e:2","digest":"0","flag":' + flag + b"}"
 
     with pytest.raises(DecodeError):

@@ -1,8 +1,8 @@
 """Connections until their first request: most become streams, and those need nothing of what uvicorn makes for each.
 
 A connection of uvicorn's has a parser, a constructor of thirty attributes and a timer, all of which are thrown away
-when a stream takes it a moment later; together they cost as much as opening the stream. Whoever opens a stream says
-all that it ever says in its first bytes. So a connection begins as an `Arrival`, which keeps nothing but its
+when a stream takes it a moment later; that was a fifth of what opening a stream costs. Whoever opens a stream says all
+that it ever says in its first bytes. So a connection begins as an `Arrival`, which keeps nothing but its
 transport. If its first bytes are one request for a stream, whole and plain, they are read by a parser that all
 arrivals share, and the stream takes the connection. For anything else it becomes a `PromptConnection`, which is given
 these bytes as if they had come only now.

@@ -28,6 +28,9 @@ _DIGEST = re.compile(r"[0-9a-f]{16}")
 #: the stack is deeper; our server accepts 32 levels.
 MAX_DEPTH = 100
 
+#: What can have other values in it, of all that JSON is decoded to.
+_CONTAINERS = frozenset((dict, list))
+
 #: The members of a flag that only the full view has.
 _FULL_ONLY = ("revision", "rollout", "updatedAt", "clientVisible")
 #: Left out of the export when empty: one of Flagent's clients takes null for the text "null".
@@ -167,20 +170,26 @@ def decode_delta(body: bytes) -> Delta:
 
 
 def check_depth(flags: Iterable[Flag]) -> None:
-    """Accept flags whose attachments are not nested too deeply.
+    """Accept flags that were decoded just now, and whose attachments are not nested too deeply.
 
     Raises:
         DecodeError: one is.
     """
     for flag in flags:
         for variant in flag.variants:
-            level: list[Any] = [variant.attachment]
-            for _ in range(MAX_DEPTH):
-                level = [item for each in level for item in _inside(each) if isinstance(item, dict | list)]
-                if not level:
-                    break
-            else:
-                raise DecodeError(f"flag {flag.key!r}: an attachment is nested deeper than {MAX_DEPTH} levels")
+            attachment = variant.attachment
+            # What was decoded is made of dictionaries and lists themselves; hardly any has others in it.
+            if attachment and not _CONTAINERS.isdisjoint(map(type, attachment.values())):
+                _check_levels(flag, attachment)
+
+
+def _check_levels(flag: Flag, attachment: dict[str, Any]) -> None:
+    level: list[Any] = [attachment]
+    for _ in range(MAX_DEPTH):
+        level = [item for each in level for item in _inside(each) if isinstance(item, dict | list)]
+        if not level:
+            return
+    raise DecodeError(f"flag {flag.key!r}: an attachment is nested deeper than {MAX_DEPTH} levels")
 
 
 def _inside(value: Any) -> Iterable[Any]:
