@@ -7,8 +7,9 @@ uvloop have a buffer that stays, and so has a connection with TLS.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
+
+from .direct import transport_of
 
 #: Bytes of one read: most events are smaller, and the C library has as much at hand.
 _PIECE = 64 * 1024
@@ -16,8 +17,7 @@ _PIECE = 64 * 1024
 
 def read_in_small_pieces(descriptor: int) -> None:
     """Let the running event loop ask for less at once on the connection of that descriptor."""
-    # asyncio has no name for it that is public; without it reads are as large as they always were.
-    transports = getattr(asyncio.get_running_loop(), "_transports", {})
-    transport: Any = transports.get(descriptor)
+    transport: Any = transport_of(descriptor)
+    # Without it reads are as large as they always were.
     if hasattr(transport, "max_size"):
         transport.max_size = _PIECE

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import FlagentError
 from ..wire.backoff import parse_retry_after
+from .direct import DirectReader, take
 from .failures import transport_error
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ class Stream:
     """An answer whose body is read as it arrives; to be closed by whoever opened it.
 
     A body that is all that comes until the connection ends, such as that of our server's streams, is read from the
-    connection as soon as the library has given what it had read of it with the head: each of its steps would take some
-    of the time between a change and its evaluation.
+    connection itself (`direct`) as soon as the library has given what it had read of it with the head.
 
     Attributes:
         status: the HTTP status code.
@@ -46,6 +46,7 @@ class Stream:
         # A client of the user's may hide its connections, or have none.
         self._direct = unframed and self._connection is not None
         self._begun = False
+        self._reader: DirectReader | None = None
 
     async def read(self) -> bytes:
         """Return what arrived, decompressed; empty at the end.
@@ -54,10 +55,14 @@ class Stream:
             TransportError: the connection broke, or the body can't be decompressed.
         """
         with translated(f"stream {self._url}"):
+            if self._reader is not None:
+                return await self._reader.read()
             if self._begun and self._direct:
                 chunk: bytes = await self._connection.read(_PIECE)
                 return chunk
             chunk = await anext(self._chunks, b"")
+            if chunk and self._direct and not self._begun:
+                self._reader = take(self._connection, self.descriptor())
             self._begun = bool(chunk)
             return chunk
 

@@ -25,9 +25,11 @@ from . import collector
 from .app import App, create_app
 from .arrivals import Arrivals
 from .listening import BACKLOG, bind, listen, url_of
+from .prompt import PromptConnection
 from .protocols import SocketConnection
 from .settings import Settings
 from .siblings import Siblings
+from .takeover import missing
 
 _log = logging.getLogger("flagent.server")
 
@@ -130,7 +132,7 @@ class Server(uvicorn.Server):
         self._ending = asyncio.Event()
         config = uvicorn.Config(
             self.app,
-            http=Arrivals(),  # type: ignore[arg-type]
+            http=PromptConnection if missing() else Arrivals(),  # type: ignore[arg-type]
             ws=SocketConnection,
             ws_max_size=settings.max_body_bytes,
             # A dictionary for each connection would cost more memory than all else about it.

@@ -55,6 +55,8 @@ _USED = (
     # Where `protocols` counts what is written, and by what it tells an application that its client is gone.
     (RequestResponseCycle.send, {"transport", "write"}),
     (RequestResponseCycle.receive, {"disconnected", "message_event"}),
+    # How `arrivals` makes one later.
+    (HttpToolsProtocol.__init__, {"config", "server_state", "app_state"}),
     (HttpToolsProtocol.__init__, {"parser", "connections", "server_state", "pipeline", "cycle", "flow", "root_path"}),
     (FlowControl.__init__, {"write_paused"}),
     (HttpToolsProtocol.connection_made, {"connections"}),
@@ -106,7 +108,7 @@ class Takeover:
         """Return the connection of a request whose answer has not begun; None where the answer has to go by ASGI."""
         # Pages of other origins need headers of their own, which are put into an answer on its way by ASGI.
         connection = None if asgi.header(scope, b"origin") else self._protocol(scope)
-        if not isinstance(connection, Connection):
+        if not isinstance(connection, Connection) or connection.transport.is_closing():
             return None
         # Whoever sends a second request before the first is answered is waiting for that answer.
         if connection.cycle.scope is not scope or connection.pipeline:
@@ -119,7 +121,9 @@ class Takeover:
         """Return the connection of a request that is held back, if it can be taken in the callback of its end."""
         # What pages of other origins ask is never held back.
         connection = self._protocol(scope)
-        return connection if isinstance(connection, Arrival | PromptConnection) and connection.ends_here else None
+        if not isinstance(connection, Arrival | PromptConnection) or connection.transport.is_closing():
+            return None
+        return connection if connection.ends_here else None
 
     def take(self, connection: Connection | Arrival, headers: tuple[tuple[bytes, bytes], ...]) -> Taken:
         """Take a connection for which nobody else has an answer, and return its new form."""
@@ -132,7 +136,7 @@ class Takeover:
 
     def _protocol(self, scope: Scope) -> asyncio.BaseProtocol | None:
         transport = transport_of(scope)
-        return None if self._missing or transport is None or transport.is_closing() else transport.get_protocol()
+        return None if self._missing or transport is None else transport.get_protocol()
 
 
 class Taken(asyncio.Protocol):
