@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from live import LiveServer
 from raw_client import is_cut, received
@@ -123,7 +123,7 @@ _SAID = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from((b"GET", b"HEAD", b"POST")), _TARGETS, _SAID, st.integers(1, 20))
 def test_a_request_is_answered_the_same_whole_and_in_two_pieces(
     server: LiveServer, method: bytes, target: bytes, said: list[bytes], cut: int

@@ -113,7 +113,7 @@ class Arrival(asyncio.Protocol):
     """A connection on which nothing was asked yet.
 
     Attributes:
-        transport: the connection; None before it is made.
+        transport: the connection, from `connection_made` on.
         server_state: what uvicorn knows of all connections.
         ends_here: a request comes alone, or the connection would not be an arrival any more.
     """
@@ -183,8 +183,10 @@ class _Reader:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             # It is told, and answered, by a parser of its own.
             self._plain = False
+        # Not kept: there may be a key in them.
+        headers, self._headers = self._headers, []
         if self._plain and self._begun == self._complete == 1:
-            return self._headers
+            return headers
         # There is no other way to make one begin anew.
         self._parser = None
         return None
