@@ -6,10 +6,8 @@ from starlette.routing import BaseRoute
 
 from . import connections, docs, flags, health, history, imports, keys, segments, tags, variants
 
-#: `history` first: its paths would be taken for flag ids.
+#: Tried one after the other: edits first, which streams wait for. But `history`, or its paths were taken for flag ids.
 ROUTES: list[BaseRoute] = [
-    *docs.routes,
-    *health.routes,
     *history.routes,
     *flags.routes,
     *segments.routes,
@@ -18,4 +16,6 @@ ROUTES: list[BaseRoute] = [
     *imports.routes,
     *keys.routes,
     *connections.routes,
+    *health.routes,
+    *docs.routes,
 ]

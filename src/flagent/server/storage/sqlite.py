@@ -73,10 +73,11 @@ class Sqlite:
             for pragma in pragmas:
                 connection.execute(f"PRAGMA {pragma}")
 
-        @sa.event.listens_for(engine, "begin")
-        def _begin(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(begin)
+        def do_begin(connection: Any) -> None:
+            connection.execute(begin)
 
+        # Not by listening to the engine: whoever does that is asked at each statement what else there is to hear.
+        engine.dialect.do_begin = do_begin  # type: ignore[method-assign, assignment]
         return engine
 
 
