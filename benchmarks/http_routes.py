@@ -9,6 +9,7 @@ same but for the time. Then the servers take turns, route by route and round by 
 asks on connections that stay open.
 
     evaluation  POST /api/v1/evaluation, one flag with a constraint and two variants
+    traced      the same with a `traceparent`, so that each head is another one; the others are the same each time
     batch       POST /api/v1/evaluation/batch, ten entities and ten flags
     unchanged   GET /api/v1/export/eval_cache/json with If-None-Match, which is answered with 304
 
@@ -41,6 +42,9 @@ _BATCH: dict[str, list[Any]] = {
     "entities": [{"entityID": f"user{number}", "entityContext": {"country": "DE"}} for number in range(10)],
     "flagKeys": [f"flag_{number}" for number in range(10)],
 }
+TRACED = "evaluation, traced"
+#: What tracing adds to a request: no head is like another one then.
+_TRACE = "traceparent: 00-0af7651916cd43dd8448eb21{number}-00f067aa0ba902b7-01"
 OURS, GO, FLOOR = "flagent", "go", "uvicorn"
 #: A route's request and the status of its answer.
 Routes = dict[str, tuple[bytes, int]]
@@ -51,6 +55,7 @@ def routes(tag: str) -> Routes:
     same = f"If-None-Match: {tag}"
     return {
         "evaluation": (request("POST", "/api/v1/evaluation", json.dumps(_ONE).encode()), 200),
+        TRACED: (request("POST", "/api/v1/evaluation", json.dumps(_ONE).encode(), _TRACE), 200),
         "batch": (request("POST", "/api/v1/evaluation/batch", json.dumps(_BATCH).encode()), 200),
         "unchanged": (request("GET", _SNAPSHOT, b"", same), 304),
     }

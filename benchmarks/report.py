@@ -15,7 +15,7 @@ from pathlib import Path
 
 import sections
 from building import CACHE, HERE
-from goals import Results, outcomes
+from goals import Goal, Results, floor_pace, outcomes, pace
 from peers.cases import ROWS
 from plots import bars
 from sections import markdown, number
@@ -93,23 +93,27 @@ def surroundings(results: Results) -> str:
 
 def goals(results: Results) -> str:
     """Return which goals are met."""
-    rows = [
-        [
-            goal.what,
-            f"{'at least' if goal.at_least else 'at most'} {goal.limit:,g} {goal.unit}",
-            "not measured" if value is None else f"{number(value)} {goal.unit}",
-            "" if value is None else "met" if goal.met(value) else "**not met**",
-        ]
-        for goal, value in outcomes(results)
-    ]
-    # What other benchmarks say about their own goals.
-    for name in ("snapshot", "sdk"):
-        for goal, met in results.get(name, {}).get("goals", {}).items():
-            if not goal.startswith("import_"):
-                rows.append(
-                    [f"`{name}.py`: {goal.replace('_', ' ')}", "see below", "", "met" if met else "**not met**"]
-                )
-    return "## Goals\n\n" + markdown(("What", "Goal", "Measured", ""), rows)
+    rows = [_outcome(goal, value, results) for goal, value in outcomes(results)]
+    # What that benchmark says about its own goals.
+    for name, met in results.get("sdk", {}).get("goals", {}).items():
+        if not name.startswith("import_"):
+            rows.append([f"`sdk.py`: {name.replace('_', ' ')}", "see below", "", "", "met" if met else "**not met**"])
+    found = ["## Goals", _paragraphs("goals.md").strip()]
+    paces = {"for programs in Python": pace(results), "to write to 10,000 connections": floor_pace(results)}
+    known = [f"{number(times)} times as long {what}" for what, times in paces.items() if times is not None]
+    if known:
+        found.append(f"This machine takes {' and '.join(known)}.")
+    return "\n\n".join([*found, markdown(("What", "Goal", "Measured", "Comes to", ""), rows)])
+
+
+def _outcome(goal: Goal, value: float | None, results: Results) -> list[str]:
+    limit = f"{'at least' if goal.at_least else 'at most'} {goal.limit:,g} {goal.unit}"
+    if value is None:
+        return [goal.what, limit, "not measured", "", ""]
+    there = goal.there(value, results)
+    met = goal.met(value if there is None else there)
+    comes_to = "" if there is None else f"{number(there)} {goal.unit}"
+    return [goal.what, limit, f"{number(value)} {goal.unit}", comes_to, "met" if met else "**not met**"]
 
 
 def _paragraphs(name: str) -> str:

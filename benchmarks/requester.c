@@ -2,7 +2,8 @@
  *
  *     requester PORT CONNECTIONS SECONDS STATUS < REQUEST
  *
- * The answer has to have the status, and tells its length (a 304 has none). Prints a line of JSON.
+ * `{number}` in the request is another one, of eight digits, each time. The answer has to have the status, and tells its
+ * length (a 304 has none). Prints a line of JSON.
  */
 
 #define _GNU_SOURCE
@@ -30,6 +31,8 @@ typedef struct {
 
 static connection *all;
 static char request[PIECE];
+static char *number;
+static unsigned asked;
 static size_t request_size;
 static const char *status;
 static uint32_t *delays;
@@ -48,6 +51,11 @@ static uint64_t now_us(void) {
 
 static void ask(connection *each) {
     each->size = 0;
+    if (number) {
+        char digits[9];
+        snprintf(digits, sizeof digits, "%08u", asked++ % 100000000);
+        memcpy(number, digits, 8);
+    }
     each->asked_at = now_us();
     if (send(each->descriptor, request, request_size, MSG_NOSIGNAL) != (ssize_t)request_size) fail("send");
 }
@@ -87,7 +95,8 @@ int main(int arguments, char **argument) {
         return 2;
     }
     status = argument[4];
-    request_size = fread(request, 1, sizeof request, stdin);
+    request_size = fread(request, 1, sizeof request - 1, stdin);
+    number = strstr(request, "{number}");
     all = calloc((size_t)count, sizeof *all);
     delays = malloc(MOST_DELAYS * sizeof *delays);
     int poll = epoll_create1(0), yes = 1;

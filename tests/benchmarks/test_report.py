@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 import evaluation
 import pytest
 from building import HERE, Missing, c_program
-from goals import GOALS, Goal, outcomes
+from goals import GOALS, Goal, outcomes, pace
 from output import table
 from plots import bars
 from program import command
@@ -59,12 +59,12 @@ def test_a_benchmark_that_did_not_run_is_left_out(samples: dict[str, dict[str, A
 
 
 def test_numbers_of_a_benchmark_that_the_report_does_not_know_are_listed(samples: dict[str, dict[str, Any]]) -> None:
-    samples["snapshot"] = {"load": {"ms": 123.4}, "goals": {"load_ms": False}}
+    samples["sdk"] = {"load": {"ms": 123.4}, "goals": {"load_ms": False}}
 
     text = document(samples)
 
     assert "| `load.ms` | 123 |" in text
-    assert "| `snapshot.py`: load ms | see below |  | **not met** |" in text
+    assert "| `sdk.py`: load ms | see below |  |  | **not met** |" in text
 
 
 def test_every_goal_of_the_measured_benchmarks_has_a_number(samples: dict[str, dict[str, Any]]) -> None:
@@ -82,6 +82,19 @@ def test_a_goal_is_met_on_its_side_of_the_limit(*, at_least: bool, met: list[boo
     goal = Goal("a number", 2.0, lambda _: None, at_least=at_least)
 
     assert [goal.met(value) for value in (1.0, 2.0, 3.0)] == met
+
+
+def test_a_goal_of_another_machine_is_judged_by_the_pace_of_this_one() -> None:
+    took = {"a": 14.68, "b": 18.14, "c": 25.28, "d": 38.52, "e": 109.98, "f": 18.7}
+    results: Any = {"evaluation": {"evaluation": {"launchdarkly": {kind: {"min_us": us} for kind, us in took.items()}}}}
+    most = Goal("a time", 100.0, lambda _: None, "ms", pace=pace)
+    least = Goal("a rate", 100.0, lambda _: None, at_least=True, pace=pace)
+
+    assert pace(results) == pytest.approx(2.0)
+    assert (most.there(150.0, results), least.there(60.0, results)) == pytest.approx((75.0, 120.0))
+    # Where nobody can tell, what was measured counts.
+    assert most.there(150.0, {}) is None
+    assert Goal("a ratio", 1.0, lambda _: None).there(3.0, results) is None
 
 
 def test_a_plot_has_a_bar_for_each_value_in_proportion() -> None:
