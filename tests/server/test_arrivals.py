@@ -20,7 +20,6 @@ from flagent.server.arrivals import Arrival, _Reader
 from flagent.server.prompt import PromptConnection
 from flagent.server.settings import Settings
 from flagent.server.stream import About
-from flagent.server.takeover import Taken
 
 Start = Callable[..., LiveServer]
 
@@ -166,7 +165,7 @@ def test_a_stream_takes_the_connection_before_there_is_anything_else(
         received(client, b"event: connected")
 
         assert [each.client_id for each in server.call(lambda: streams(server))] == ["c"]
-        assert (kinds(server), made) == ([Taken], [])
+        assert (kinds(server), made) == ([Arrival], [])
     server.wait_until(lambda: not server._server.server_state.connections)
 
 

@@ -154,7 +154,7 @@ class Clients:
 
         def end() -> None:
             mine = {client.getsockname()[1] for client in self._brief[5:]}
-            found = [each for each in broadcaster.streams if int(each.about.address.rpartition(":")[2]) in mine]
+            found = [each for each in broadcaster.streams if int(each.address.rpartition(":")[2]) in mine]
             for position, stream in enumerate(found):
                 assert stream.transport is not None
                 if position % 3 == 0:

@@ -15,7 +15,8 @@ from waiting import until
 
 from flagent.server import takeover
 from flagent.server.stream import PIECE, EventStreamOutlet
-from flagent.server.takeover import Taken, missing
+from flagent.server.taken import Taken
+from flagent.server.takeover import missing
 
 Start = Callable[..., LiveServer]
 
@@ -34,7 +35,7 @@ def start(request: pytest.FixtureRequest, start_server: Start, monkeypatch: pyte
         with Subscriber(server.port) as stream:
             stream.next("connected")
             (only,) = server.services.broadcaster.streams
-            assert type(only.outlet) is request.param
+            assert isinstance(only.outlet, request.param)
         server.wait_until(lambda: open_streams(server) == 0)
         return server
 

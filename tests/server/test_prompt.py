@@ -281,7 +281,7 @@ class TestStreams:
                 client.sendall(_STREAM)
                 received(client, b"event: connected")
 
-                server.wait_until(lambda: arrivals() == before)
+            server.wait_until(lambda: arrivals() == before)
         finally:
             gc.enable()
 

@@ -77,7 +77,7 @@ def ignore_digests_of_heartbeats() -> list[Replaced]:
     return [(Replica, "check", lambda self, checkpoint: None), (Snapshot, "after", unchecked)]
 
 
-@mutation("flags count as current only once all has arrived that is known to be on its way", 8, 32)
+@mutation("flags count as current only once all has arrived that is known to be on its way", 65, 129)
 def believe_to_be_current_at_once() -> list[Replaced]:
     def settle(self: Any, _cursor: Any, *, current: bool) -> None:
         self.at, self._told = self._began_at, None

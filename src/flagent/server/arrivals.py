@@ -4,8 +4,8 @@ A connection of uvicorn's has a parser, a constructor of thirty attributes and a
 when a stream takes it a moment later; that was a fifth of what opening a stream costs. Whoever opens a stream says all
 that it ever says in its first bytes. So a connection begins as an `Arrival`, which keeps nothing but its
 transport. If its first bytes are one request for a stream, whole and plain, they are read by a parser that all
-arrivals share, and the stream takes the connection. For anything else it becomes a `PromptConnection`, which is given
-these bytes as if they had come only now.
+arrivals share, and the arrival carries that stream. For anything else a `PromptConnection` takes its place, which is
+given these bytes as if they had come only now.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 import uvicorn
-from starlette.types import Scope
 from uvicorn.server import ServerState
 
 from . import protocols
-from .asgi import TRANSPORT, Begun
+from .asgi import TRANSPORT, Answer, Begun
+from .known import Head
 from .prompt import UNUSUAL, PromptConnection
+from .taken import Taken
 
 if TYPE_CHECKING:
     from .front import Front
@@ -79,88 +80,85 @@ class Arrivals:
         """Return what uvicorn would have made."""
         return PromptConnection(**self._options)
 
-    def read(self, data: bytes, transport: asyncio.Transport) -> Scope | None:
-        """Return the scope of a request for a stream, if these bytes are one, and nothing besides."""
-        if self.front is None or not data.startswith(_METHOD):
+    def answer(self, data: bytes, transport: asyncio.Transport) -> Answer | Begun | None:
+        """Answer a request for a stream, if these bytes are one, and nothing besides; None for all others."""
+        front = self.front
+        if front is None or not data.startswith(_METHOD):
             return None
+        known = front.known.find(data)
+        head = self._head_of(front, data) if known is None else known[0]
+        if head is None or head.raw_path not in front.stream_paths:
+            return None
+        scope = head.scope({**self._options["app_state"], TRANSPORT: transport})
+        answer = front.prompt(scope, b"")
+        if known is None and answer is not None:
+            front.known.learn(data, scope, 0, answer)
+        return answer
+
+    def _head_of(self, front: Front, data: bytes) -> Head | None:
         path, _, query = data[len(_METHOD) : data.find(b" ", len(_METHOD))].partition(b"?")
-        target = self.front.stream_paths.get(path)
+        target = front.stream_paths.get(path)
         if target is None or b"#" in query or _REPLAYS.search(query):
             return None
         if data.find(_END_OF_HEAD) != len(data) - len(_END_OF_HEAD):
             return None
         headers = self._reader.headers_of(data)
-        if headers is None:
-            return None
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": None,
-            "client": protocols.address(transport, "peername"),
-            "scheme": "http",
-            "root_path": "",
-            "headers": headers,
-            "state": {**self._options["app_state"], TRANSPORT: transport},
-            "method": "GET",
-            "path": target,
-            "raw_path": path,
-            "query_string": query,
-        }
+        return None if headers is None else Head("GET", target, path, query, headers)
 
 
-class Arrival(asyncio.Protocol):
-    """A connection on which nothing was asked yet.
+class Arrival(Taken):
+    """A connection on which nothing was asked yet; if it is a stream that is asked for, it carries that.
 
     Attributes:
-        transport: the connection, from `connection_made` on.
-        server_state: what uvicorn knows of all connections.
         ends_here: a request comes alone, or the connection would not be an arrival any more.
     """
 
-    __slots__ = ("_arrivals", "server_state", "transport")
+    __slots__ = ("_arrivals",)
     ends_here = True
-    transport: asyncio.Transport
 
     def __init__(self, arrivals: Arrivals, server_state: ServerState) -> None:
-        self._arrivals = arrivals
-        self.server_state = server_state
+        super().__init__(server_state)
+        # None for one that is no arrival any more.
+        self._arrivals: Arrivals | None = arrivals
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a client to say what it wants."""
         self.transport = transport
         self.server_state.connections.add(self)  # type: ignore[arg-type]
-        self._arrivals.begin(self)
+        if self._arrivals is not None:
+            self._arrivals.begin(self)
 
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         """End with the connection."""
         self.leave()
+        super().connection_lost(exc)
 
     def leave(self) -> bool:
-        """Let the connection go to another protocol; return whether it takes nothing at this moment."""
-        self._arrivals.end(self)
-        self.server_state.connections.discard(self)
-        return False
-
-    def shutdown(self) -> None:
-        """End, because the server does."""
-        self.transport.close()
+        """Be no arrival any more; return whether the connection takes nothing at this moment."""
+        arrivals, self._arrivals = self._arrivals, None
+        if arrivals is not None:
+            arrivals.end(self)
+        return self._paused
 
     def data_received(self, data: bytes) -> None:
         """Begin a stream, or leave the connection to other requests."""
         arrivals, transport = self._arrivals, self.transport
-        scope, front = arrivals.read(data, transport), arrivals.front
-        answer = None if scope is None or front is None else front.prompt(scope, b"")
-        if isinstance(answer, Begun) or transport.get_protocol() is not self:
+        if arrivals is None:
+            super().data_received(data)
+            return
+        answer = arrivals.answer(data, transport)
+        if self._arrivals is None:
+            # A stream has begun.
             return
         self.leave()
+        self.server_state.connections.discard(self)
         connection = arrivals.connection()
         transport.set_protocol(connection)
         connection.connection_made(transport)
-        if answer is None:
-            connection.data_received(data)
-        else:
+        if isinstance(answer, Answer):
             connection.answer(answer)
+        else:
+            connection.data_received(data)
 
 
 class _Reader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from enum import Enum
 from typing import TypeVar
@@ -19,6 +20,8 @@ JSON = (b"content-type", b"application/json")
 NOT_MODIFIED = 304
 #: Where our own server puts a request's connection in the `state` of its scope.
 TRANSPORT = "flagent.transport"
+#: Where a request, whose head others had before it and will have again, keeps what was made of that head.
+DERIVED = "flagent.derived"
 #: Where the gate puts who calls, in the same `state`.
 ACCESS = "flagent.access"
 #: Where a write route puts the warnings about the flag as it is now.
@@ -171,6 +174,29 @@ def first(members: Iterable[tuple[str, str]], name: str) -> str | None:
 def header(scope: Scope, name: bytes) -> str:
     """Return a header of the request, several joined by commas; empty when there is none."""
     return joined(scope).get(name, b"").decode("latin-1")
+
+
+def derived(scope: Scope, make: Callable[[Scope], T]) -> T:
+    """Return what `make` makes of the head of a request; it is called once for all requests with the same head."""
+    kept: dict[Callable[[Scope], T], T] | None = scope.get(DERIVED)
+    if kept is None:
+        return make(scope)
+    if make not in kept:
+        kept[make] = make(scope)
+    return kept[make]
+
+
+def client_of(scope: Scope) -> tuple[str, int] | None:
+    """Return host and port of the client; None where nobody can tell."""
+    client: tuple[str, int] | None = scope.get("client")
+    transport = scope.get("state", {}).get(TRANSPORT) if client is None else None
+    return client if transport is None else address(transport, "peername")
+
+
+def address(transport: asyncio.BaseTransport, end: str) -> tuple[str, int] | None:
+    """Return host and port of one end of a connection; None for one that has none."""
+    found = transport.get_extra_info(end)
+    return (str(found[0]), int(found[1])) if isinstance(found, tuple) else None
 
 
 def joined(scope: Scope) -> dict[bytes, bytes]:

@@ -97,12 +97,11 @@ class Broadcaster:
         stream.number = next(self._numbers)
         self._streams[stream.number] = stream
         if stream.reader.compatible and self._settings.nudge_window:
-            stream.nudge_at = now + random.uniform(0.0, self._settings.nudge_window)  # noqa: S311
+            stream.nudge_at = now + random.random() * self._settings.nudge_window  # noqa: S311
         if self._settings.max_age:
-            spread = random.uniform(1.0 - _AGE_SPREAD, 1.0 + _AGE_SPREAD)  # noqa: S311
-            stream.ends_at = now + self._settings.max_age * spread
-        self._delivery.write(stream, greeting)
-        self._delivery.serve_one(stream)
+            spread = _AGE_SPREAD * (2.0 * random.random() - 1.0)  # noqa: S311
+            stream.ends_at = now + self._settings.max_age * (1.0 + spread)
+        self._delivery.serve_one(stream, greeting)
         self._schedule(stream)
 
     def closed(self, stream: Stream, *, stalled: bool = False) -> None:
@@ -133,8 +132,7 @@ class Broadcaster:
         if stream.ended or stream.pending is not None:
             return
         self._delivery.part(stream)
-        self._delivery.write(stream, stream.reader.restart(reason))
-        self._delivery.serve_one(stream)
+        self._delivery.serve_one(stream, stream.reader.restart(reason))
 
     async def run(self) -> None:
         """Serve all streams, for ever."""
@@ -266,8 +264,7 @@ class Broadcaster:
         elif stream.nudge_at <= now:
             stream.nudge_at = math.inf
             self._delivery.part(stream)
-            self._delivery.write(stream, stream.reader.nudge())
-            self._delivery.serve_one(stream)
+            self._delivery.serve_one(stream, stream.reader.nudge())
 
     def _judge(self, stream: Stream, now: float) -> None:
         if now < stream.stalled_at + self._settings.write_timeout:

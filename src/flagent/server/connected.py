@@ -31,7 +31,7 @@ def shown(stream: Stream, name: int, here: Cursor) -> dict[str, Any]:
         "userAgent": about.agent or None,
         "sdk": product[1] if product else None,
         "version": product[2] if product else None,
-        "address": about.address or None,
+        "address": stream.address or None,
         "keyID": about.key_id,
         "connectedAt": time_text(about.opened_at),
         "filters": _conditions(about.wanted),

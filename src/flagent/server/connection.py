@@ -64,16 +64,23 @@ def prepare(transport: asyncio.WriteTransport | None, write_timeout: float) -> N
 
 def about(scope: Scope, kind: Kind, wanted: Filter) -> About:
     """Return who opens a stream."""
-    client, headers = scope.get("client"), asgi.joined(scope)
-    client_id = headers.get(b"x-client-id", b"").decode("latin-1")
-    if not client_id and b"clientID" in scope["query_string"]:
-        client_id = asgi.first(asgi.query(scope), "clientID") or ""
+    client = scope.get("client")
+    client_id, agent = asgi.derived(scope, _names)
     return About(
         kind=kind,
-        client_id=client_id[:_MAX_TEXT],
-        agent=headers.get(b"user-agent", b"").decode("latin-1")[:_MAX_TEXT],
+        client_id=client_id,
+        agent=agent,
         address=f"{client[0]}:{client[1]}" if client else "",
         opened_at=now_ms(),
         key_id=access_of(scope).key_id,
         wanted=wanted,
     )
+
+
+def _names(scope: Scope) -> tuple[str, str]:
+    """Return what a client calls itself, and its `User-Agent`."""
+    headers = asgi.joined(scope)
+    client_id = headers.get(b"x-client-id", b"").decode("latin-1")
+    if not client_id and b"clientID" in scope["query_string"]:
+        client_id = asgi.first(asgi.query(scope), "clientID") or ""
+    return client_id[:_MAX_TEXT], headers.get(b"user-agent", b"").decode("latin-1")[:_MAX_TEXT]

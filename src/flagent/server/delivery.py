@@ -130,33 +130,27 @@ class Delivery:
                 if rest is not None:
                     self.wait_for(stream, rest.wait())
 
-    def serve_one(self, stream: Stream) -> None:
-        """Tell a stream what it missed; then it is told what its equals are."""
+    def serve_one(self, stream: Stream, first: Messages = NOTHING) -> None:
+        """Tell a stream something, and what it missed; then it is told what its equals are."""
         if stream.ended or stream.pending is not None:
             return
         reader = stream.reader
         try:
-            news = reader.news() if reader.catch_up is None else NOTHING
+            messages = first if reader.catch_up is not None else (*first, *reader.news())
+            if messages:
+                self.written += sum(map(len, messages))
+                rest = stream.outlet.write(messages)
+                if rest is not None:
+                    self.wait_for(stream, rest.wait())
+                    return
             if reader.catch_up is not None:
                 self.wait_for(stream, self._catch_up(stream, reader.catch_up()))
+                return
         except Exception as exc:  # noqa: BLE001 - it ends this stream and no other
             self.fail(stream, exc)
             return
-        self.write(stream, news)
-        self._join(stream)
-
-    def write(self, stream: Stream, messages: Messages) -> None:
-        """Write to one stream, unless it waits or has ended."""
-        if not messages or stream.ended or stream.pending is not None:
-            return
-        self.written += sum(map(len, messages))
-        try:
-            rest = stream.outlet.write(messages)
-        except Exception as exc:  # noqa: BLE001 - it ends this stream and no other
-            self.fail(stream, exc)
-            return
-        if rest is not None:
-            self.wait_for(stream, rest.wait())
+        if self._audiences(reader).join(stream, self._clock()):
+            self._wake()
 
     def wait_for(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
         """Let the stream wait for `work`; what changes meanwhile comes afterwards."""
@@ -186,12 +180,6 @@ class Delivery:
                 await rest
             stream.stalled_at = self._clock()
         stream.reader.catch_up = None
-
-    def _join(self, stream: Stream) -> None:
-        if stream.ended or stream.pending is not None:
-            return
-        if self._audiences(stream.reader).join(stream, self._clock()):
-            self._wake()
 
     def _audiences(self, reader: Reader) -> Audiences:
         return self.compatible if reader.compatible else self.live

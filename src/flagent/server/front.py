@@ -11,6 +11,7 @@ from . import asgi
 from .asgi import Answer, Begun, HotRoute, PromptRoute, Refusal
 from .gate import Gate
 from .heads import Heads
+from .known import KnownHeads
 from .metrics import Metrics
 from .routes import entity_streams, streams
 
@@ -27,12 +28,14 @@ class Front:
 
     Attributes:
         heads: makes the heads of answers that are written in uvicorn's place.
+        known: heads of requests that were answered at once.
         prompt_paths: the paths that may be answered at once, by how they are spelled in a request.
         stream_paths: those of them where streams begin.
     """
 
     def __init__(self) -> None:
         self.heads = Heads()
+        self.known = KnownHeads()
         self.prompt_paths: dict[bytes, str] = {}
         self.stream_paths: dict[bytes, str] = {}
         self._routes: dict[str, HotRoute] = {}
@@ -59,6 +62,7 @@ class Front:
         """Answer no more."""
         self._routes, self._prompt_routes, self._gate, self._metrics = {}, {}, None, None
         self.prompt_paths, self.stream_paths = {}, {}
+        self.known.clear()
 
     def route(self, path: str) -> HotRoute | None:
         """Return the hot route of that path, if there is one."""

@@ -16,9 +16,9 @@ from msgspec import Struct
 from starlette.types import Scope
 
 from ..errors import ConfigurationError, StorageUnavailable
-from .asgi import ACCESS, Refusal
+from .asgi import ACCESS, Refusal, client_of, derived
 from .clocks import now_ms
-from .keys import KeyKind, Keyring
+from .keys import KeyKind, Keyring, digest_of
 from .policy import rule_for
 from .rate import RateLimit
 from .settings import Settings
@@ -126,7 +126,7 @@ class Gate:
         rule = rule_for(scope.get("method", "GET"), scope["path"])
         if rule.kinds is None:
             return ANYONE
-        access = self._identified(scope["headers"]) if self._ring.guarded else ANYONE
+        access = self._identified(scope) if self._ring.guarded else ANYONE
         if access is None and rule.openable and self._settings.open_reads:
             access = GUEST
         if access is None:
@@ -138,12 +138,12 @@ class Gate:
             raise Refusal(403, f"a key of kind {access.kind.value} may not do this, one of kind {allowed} may")
         return access
 
-    def _identified(self, headers: list[tuple[bytes, bytes]]) -> Access | None:
-        secret = secret_of(headers)
-        if secret is None:
+    def _identified(self, scope: Scope) -> Access | None:
+        digest = derived(scope, _shown)
+        if digest is None:
             return None
         now = now_ms()
-        key = self._ring.find(secret, now)
+        key = self._ring.by_digest(digest, now)
         if key is None:
             # Not even its beginning is logged: a wrong key is often a right one of another system.
             raise Refusal(401, "this key is unknown, expired or revoked", _CHALLENGE)
@@ -158,8 +158,10 @@ class Gate:
         """
         if not self._settings.rate_limit:
             return
-        client = scope.get("client")
-        caller: Caller = access.key_id if access.key_id is not None else (client[0] if client else None)
+        caller: Caller = access.key_id
+        if caller is None:
+            client = client_of(scope)
+            caller = client[0] if client else None
         wait = self._rate.wait(caller, time.monotonic())
         if wait:
             seconds = math.ceil(wait)
@@ -181,6 +183,12 @@ class Gate:
 
 def _unobserved(_caller: Caller) -> None:
     """Be told of a request that counts here only."""
+
+
+def _shown(scope: Scope) -> str | None:
+    """Return the digest of the secret that a request shows, or None."""
+    secret = secret_of(scope["headers"])
+    return None if secret is None else digest_of(secret)
 
 
 def secret_of(headers: list[tuple[bytes, bytes]]) -> str | None:

@@ -105,7 +105,10 @@ class Keyring:
 
     def find(self, secret: str, now_ms: int) -> Key | None:
         """Return the key of that secret if it is in force."""
-        digest = digest_of(secret)
+        return self.by_digest(digest_of(secret), now_ms)
+
+    def by_digest(self, digest: str, now_ms: int) -> Key | None:
+        """Return the key of the secret with that digest, as `digest_of` gives it, if it is in force."""
         key = self._by_digest.get(digest)
         if key is None or not hmac.compare_digest(key.digest, digest) or not key.in_force(now_ms):
             return None

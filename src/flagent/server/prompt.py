@@ -7,6 +7,8 @@ the answer in one piece. Everything unusual goes uvicorn's way, as if it had com
 turn on the event loop, what wants the connection to end, to be upgraded or to be told to go on, what comes before the
 answer to something else, and what pages of other origins ask.
 
+A request whose head was answered like this before needs no parser either (`known`).
+
 `takeover.missing` looks for the parts of uvicorn that this leans on; without them nothing is held back.
 """
 
@@ -19,6 +21,7 @@ from starlette.types import Scope
 
 from .asgi import NOT_MODIFIED, Answer, Begun
 from .heads import Heads
+from .known import KnownHeads
 from .protocols import Connection
 
 #: Bytes of a body that are held back; more than that uvicorn takes at the pace of whoever reads it.
@@ -35,10 +38,12 @@ class Prompt(Protocol):
 
     Attributes:
         heads: makes the heads of its answers.
+        known: heads of requests that were answered at once.
         prompt_paths: the paths that this is possible for, by how they are spelled in a request.
     """
 
     heads: Heads
+    known: KnownHeads
     prompt_paths: dict[bytes, str]
 
     def prompt(self, scope: Scope, body: bytes) -> Answer | Begun | None:
@@ -57,6 +62,11 @@ class PromptConnection(Connection):
     _begun_in: bytes | None = None
     # Whether nothing among the headers is for uvicorn.
     _is_plain = True
+    # Whether a request with a known head is being answered, and whether the parser was given any other.
+    _is_known = False
+    _was_read = False
+    # A request that is for uvicorn, and was let pass already.
+    _passed: Scope | None = None
     # One timer for all answers, instead of a new one with each.
     _rest: asyncio.TimerHandle | None = None
     _answered_at = 0.0
@@ -84,8 +94,10 @@ class PromptConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of requests."""
-        self._segment = data
-        super().data_received(data)
+        if not self._answer_known(data):
+            self._segment, self._was_read = data, True
+            super().data_received(data)
+            self._passed = None
         self._segment = self._begun_in = None
 
     def on_message_begin(self) -> None:
@@ -105,7 +117,11 @@ class PromptConnection(Connection):
 
     def on_headers_complete(self) -> None:
         """Hold the request back, or begin to answer it."""
-        if self._prompt is None or not self._may_be_held(self._prompt):
+        if self._passed is not None:
+            self._passed["headers"] = self.headers
+            self.scope = self._passed  # type: ignore[assignment]
+            super().on_headers_complete()
+        elif self._prompt is None or not self._may_be_held(self._prompt):
             super().on_headers_complete()
         else:
             self._body = bytearray()
@@ -124,15 +140,43 @@ class PromptConnection(Connection):
         if self._body is None or self._prompt is None:
             super().on_message_complete()
             return
-        answer = self._prompt.prompt(self.scope, bytes(self._body))  # type: ignore[arg-type]
+        scope: Scope = self.scope  # type: ignore[assignment]
+        segment, length = self._segment, len(self._body)
+        answer = self._prompt.prompt(scope, bytes(self._body))
         if answer is None:
             self._hand_over()
             super().on_message_complete()
             return
+        if segment is not None and self.ends_here:
+            self._prompt.known.learn(segment, scope, length, answer)
         self._body, self._segment, self._incomplete = None, None, False
         # A stream that has begun has the connection to itself.
         if isinstance(answer, Answer):
             self._write(self._prompt.heads, answer)
+
+    def _answer_known(self, data: bytes) -> bool:
+        """Answer a request whose head is known; return whether that was possible."""
+        prompt = self._prompt
+        if prompt is None or (self._was_read and self._incomplete) or not self._takes_an_answer():
+            return False
+        found = prompt.known.find(data)
+        if found is None:
+            return False
+        head, body = found
+        self._unset_keepalive_if_required()
+        scope = head.scope(self.app_state.copy(), self.client)
+        self._is_known = True
+        answer = prompt.prompt(scope, body)
+        self._is_known = False
+        if answer is None:
+            self._passed = scope
+            return False
+        self._incomplete = False
+        self._limit_request()
+        # A stream that has begun has the connection to itself.
+        if isinstance(answer, Answer):
+            self._write(prompt.heads, answer)
+        return True
 
     def answer(self, answer: Answer) -> None:
         """Answer a request that was read before the connection was made."""
@@ -144,6 +188,8 @@ class PromptConnection(Connection):
     @property
     def ends_here(self) -> bool:
         """Whether a request that is held back came in one piece, and nothing with it."""
+        if self._is_known:
+            return True
         segment, body = self._segment, self._body
         if segment is None or segment is not self._begun_in or body is None:
             return False
@@ -157,17 +203,19 @@ class PromptConnection(Connection):
         method = _METHODS.get(parser.get_method())
         if (
             method is None
-            # Answers come in the order of the requests.
-            or not self._is_answered()
+            or not self._takes_an_answer()
             or not parser.should_keep_alive()
             or parser.get_http_version() != "1.1"
-            # A client that takes no answers must wait for them before it can ask for more.
-            or self.transport.get_write_buffer_size()
         ):
             return False
         scope = self.scope
         scope["method"], scope["path"], scope["raw_path"], scope["query_string"] = method, target, path, query
         return True
+
+    def _takes_an_answer(self) -> bool:
+        # Answers come in the order of the requests, and a client that takes none must wait for them before it can ask
+        # for more.
+        return self._is_answered() and not self.transport.get_write_buffer_size()
 
     def _hand_over(self) -> None:
         """Give uvicorn what is held back, if anything is."""

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from .asgi import TRANSPORT
+from .asgi import TRANSPORT, address
 from .sending import bytes_left
 
 #: Seconds from the first byte of a request, or from the beginning of the connection, to the last byte.
@@ -195,9 +195,3 @@ class SocketConnection(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
-
-
-def address(transport: asyncio.Transport, end: str) -> tuple[str, int] | None:
-    """Return host and port of one end of a connection; None for one that has none."""
-    found = transport.get_extra_info(end)
-    return (str(found[0]), int(found[1])) if isinstance(found, tuple) else None

@@ -14,6 +14,7 @@ from starlette.types import Send
 from ..core.changes import Cursor
 from ..wire.encodings import Messages
 from . import eager
+from .asgi import address
 from .eager import Remainder
 from .filters import EVERYTHING, Filter
 from .sending import bytes_left
@@ -144,7 +145,7 @@ class About(Struct, frozen=True):
         kind: what the stream carries.
         client_id: what the client calls itself; empty when it does not.
         agent: its `User-Agent`: an SDK and its version, or a browser.
-        address: where the connection comes from.
+        address: where the connection comes from; empty where the connection itself is asked when someone wants to know.
         opened_at: when, in milliseconds since 1970.
         key_id: the key that opened it; None for none.
         wanted: which flags it is about.
@@ -224,6 +225,14 @@ class Stream:
         self.pending: asyncio.Task[None] | None = None
         self.stalled_at = 0.0
         self.taken = 0
+
+    @property
+    def address(self) -> str:
+        """Where the connection comes from; empty where nobody can tell."""
+        if self.about.address or self.transport is None:
+            return self.about.address
+        client = address(self.transport, "peername")
+        return f"{client[0]}:{client[1]}" if client else ""
 
     @property
     def sent(self) -> int:

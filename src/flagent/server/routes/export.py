@@ -48,18 +48,6 @@ class Words(NamedTuple):
     held: bytes
     of_page: bool
 
-    @classmethod
-    def of(cls, scope: Scope) -> Words:
-        """Return those of a request."""
-        told = asgi.joined(scope).get
-        return cls(
-            scope["query_string"],
-            told(b"accept", b""),
-            told(b"accept-encoding", b""),
-            told(b"if-none-match", b""),
-            bool(told(b"origin")),
-        )
-
     @property
     def wanted(self) -> tuple[bytes, bytes, bytes]:
         """What says which form the body shall have."""
@@ -69,6 +57,17 @@ class Words(NamedTuple):
     def are_short(self) -> bool:
         """Whether they are worth to be kept."""
         return sum(map(len, self[:4])) <= _MOST_BYTES
+
+
+def _words(scope: Scope) -> Words:
+    told = asgi.joined(scope).get
+    return Words(
+        scope["query_string"],
+        told(b"accept", b""),
+        told(b"accept-encoding", b""),
+        told(b"if-none-match", b""),
+        bool(told(b"origin")),
+    )
 
 
 class ExportRoute:
@@ -87,7 +86,7 @@ class ExportRoute:
         unchanged = self.at_once(scope, b"")
         if unchanged is not None:
             return unchanged
-        words = Words.of(scope)
+        words = asgi.derived(scope, _words)
         with self._downloads:
             return await self._answer(scope, receive, send, _form(*words.wanted), words)
 
@@ -98,7 +97,7 @@ class ExportRoute:
             Refusal: the request is wrong.
         """
         asgi.check_method(scope, "GET", "HEAD")
-        words = Words.of(scope)
+        words = asgi.derived(scope, _words)
         if not words.held:
             return None
         if self._hub.snapshot is not self._held:

@@ -22,7 +22,8 @@ from ..filters import Filter
 from ..opening import Opening, Start
 from ..settings import Settings
 from ..stream import About, EventStreamOutlet, Kind, Reader, Stream
-from ..takeover import Held, Taken, Takeover
+from ..taken import Taken
+from ..takeover import Held, Takeover
 
 PATHS = ("/api/v1/realtime/sse", "/realtime/sse")
 
@@ -44,7 +45,7 @@ class StreamRoute:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
         """Answer a request with a stream."""
-        asked = asked_by(scope)
+        asked = asgi.derived(scope, asked_by)
         try:
             asgi.check_method(scope, "GET", "HEAD")
             self._opening.admit()
@@ -66,7 +67,7 @@ class StreamRoute:
         Raises:
             Refusal: as by a task.
         """
-        asked, connection = asked_by(scope), self._event_streams.held(scope)
+        asked, connection = asgi.derived(scope, asked_by), self._event_streams.held(scope)
         if connection is None or scope["method"] != "GET" or asked.start.replays:
             return None
         self._opening.admit()
