@@ -5,9 +5,9 @@
 An event is a flag that is switched by REST; subscribers get it as our own event, which carries the flag, or as the
 one that Flagent's clients read. The others send the same bytes: a program in C that does nothing but one write() for
 each client (floor.c, the floor of the run), the same in Python (floor.py), nginx with nchan, and a program in Go
-(fanout.go). They take turns, round by round, each with a fresh process, for each number of subscribers. The
-subscribers are a program in C (subscribers.c), on as many loopback addresses as they need ports. Everybody has to get
-every event, once and in order.
+(fanout.go). They take turns, two events at a time, with fresh processes in each round (`fanout_rounds.py`), for each
+number of subscribers. The subscribers are a program in C (subscribers.c), on as many loopback addresses as they need
+ports. Everybody has to get every event, once and in order.
 
     cpu      microseconds of the server's CPU time for one event and one subscriber, without what the same edits cost
              when nobody listens; `times the floor` is the ratio within the run
@@ -22,21 +22,18 @@ flags only, and streams of entities. Whatever can't run here is left out, and th
 from __future__ import annotations
 
 import resource
-import statistics
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
 import fanout_cases
 import rivals
-from api import Failed, check
+from api import Failed
 from building import Missing, c_program
+from fanout_rounds import FLOOR, OURS, Starts, measured
 from output import arguments, progress, show, surroundings, table
 from processes import allow_files
-from rivals import COMPATIBLE, FULL, Running
-from subscribing import Subscribers, cpu_seconds, numbers, resident_kb
+from rivals import COMPATIBLE, FULL
 
 _SIZES, _QUICK_SIZES = (1000, 5000, 10_000), (1000, 3000)
 #: How many times more rounds the smallest crowd may have.
@@ -44,14 +41,11 @@ _MOST_TIMES = 5
 _SPARE_FILES = 200
 #: More would have to be shared by several processes of subscribers.
 _MOST_CLIENTS = 60_000
-_WARM_UP = 3
-OURS, FLOOR = "flagent", "floor"
-Start = Callable[[], AbstractContextManager[Running]]
 
 
-def candidates(skipped: dict[str, str]) -> dict[str, dict[str, Start]]:
+def candidates(skipped: dict[str, str]) -> dict[str, Starts]:
     """Return how each server is started, by the view whose event it sends."""
-    found: dict[str, dict[str, Start]] = {}
+    found: dict[str, Starts] = {}
     for view, path in {"full": FULL, "compatible": COMPATIBLE}.items():
         event = rivals.event_of(path)
         found[view] = {OURS: partial(rivals.flagent, path)}
@@ -66,85 +60,6 @@ def candidates(skipped: dict[str, str]) -> dict[str, dict[str, Start]]:
                 skipped[name] = str(exc)
                 progress(f"without {name}: {exc}")
     return found
-
-
-def cell(start: Start, clients: int, events: int) -> dict[str, float]:
-    """Return what one server does with so many subscribers."""
-    with start() as server:
-        made = 0
-
-        def requests(count: int) -> list[bytes]:
-            nonlocal made
-            made += count
-            return [server.event(number) for number in range(made - count + 1, made + 1)]
-
-        with Subscribers(server.port, 0, server.path) as nobody:
-            nobody.events(requests(_WARM_UP))
-            before = cpu_seconds(server.pid)
-            nobody.events(requests(events))
-            edits = (cpu_seconds(server.pid) - before) / events
-        first = made + 1
-        with Subscribers(server.port, clients, server.path) as crowd:
-            memory, before = resident_kb(server.pid), cpu_seconds(server.pid)
-            opened = crowd.connect()
-            opening, memory = cpu_seconds(server.pid) - before, resident_kb(server.pid) - memory
-            crowd.events(requests(_WARM_UP))
-            before = cpu_seconds(server.pid)
-            found = crowd.events(requests(events))
-            spent = (cpu_seconds(server.pid) - before) / events
-            seen = numbers(crowd.examine())
-    check(len(seen) == made - first + 1, "an event is missing in what the first subscriber got")
-    check(seen == list(range(seen[0], seen[0] + len(seen))), "events came in another order than they were made")
-    return {
-        "cpu_us": 1e6 * (spent - edits) / clients,
-        "with_edit_cpu_us": 1e6 * spent / clients,
-        "edit_cpu_us": 1e6 * edits,
-        "p50_ms": found["p50_ms"],
-        "p99_ms": found["p99_ms"],
-        "max_ms": found["max_ms"],
-        "memory_kb": memory / clients,
-        "accepts_per_s": clients / opened["seconds"],
-        "accept_cpu_us": 1e6 * opening / clients,
-        "client_cpu_us": 1e6 * found["client_cpu_s"] / (events * clients),
-    }
-
-
-def measured(
-    starts: dict[str, dict[str, Start]], clients: int, events: int, rounds: int, skipped: dict[str, str]
-) -> dict[str, Any]:
-    """Return the numbers of all servers, by view; they take turns, and who of the others fails is left out."""
-    found: dict[str, dict[str, list[dict[str, float]]]] = {
-        view: {name: [] for name in servers} for view, servers in starts.items()
-    }
-    for number in range(rounds):
-        for view, servers in starts.items():
-            for name, start in servers.items():
-                progress(f"{clients:,} subscribers, {view} view, round {number + 1} of {rounds}: {name}")
-                try:
-                    found[view][name].append(cell(start, clients, events))
-                except (Failed, Missing) as exc:
-                    if name == OURS:
-                        raise
-                    skipped[f"{name} with {clients:,} subscribers"] = str(exc)
-                    progress(f"without {name}: {exc}")
-    whole = {
-        view: {name: each for name, each in servers.items() if len(each) == rounds} for view, servers in found.items()
-    }
-    return {view: summary(servers) for view, servers in whole.items()}
-
-
-def summary(servers: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
-    """Return the median of the rounds, the least CPU time, and its ratio to the floor's."""
-    result: dict[str, Any] = {}
-    for name, rounds in servers.items():
-        each = {mark: round(statistics.median(one[mark] for one in rounds), 3) for mark in rounds[0]}
-        each["cpu_least_us"] = round(min(one["cpu_us"] for one in rounds), 3)
-        if FLOOR in servers:
-            # The floor of the same round, since the machine is another one in each.
-            ratios = [one["cpu_us"] / low["cpu_us"] for one, low in zip(rounds, servers[FLOOR], strict=True)]
-            each["times_floor"] = round(statistics.median(ratios), 3)
-        result[name] = each
-    return result
 
 
 def run(sizes: list[int], events: int, rounds: int, *, quick: bool) -> dict[str, Any]:
@@ -162,7 +77,8 @@ def run(sizes: list[int], events: int, rounds: int, *, quick: bool) -> dict[str,
         view: len(rivals.event_of(path)) for view, path in (("full", FULL), ("compatible", COMPATIBLE))
     }
     results["fanout"] = {
-        str(clients): measured(starts, clients, events, _rounds(rounds, clients), skipped) for clients in sizes
+        str(clients): measured(starts, clients, events, rounds if quick else _rounds(rounds, clients), skipped)
+        for clients in sizes
     }
     results |= fanout_cases.run(quick=quick)
     return results | {"skipped": skipped}
