@@ -92,6 +92,9 @@ def test_a_goal_of_another_machine_is_judged_by_the_pace_of_this_one() -> None:
 
     assert pace(results) == pytest.approx(2.0)
     assert (most.there(150.0, results), least.there(60.0, results)) == pytest.approx((75.0, 120.0))
+    assert (most.reached(150.0, results), most.reached(250.0, results)) == (True, False)
+    # What is enough here is enough.
+    assert Goal("a time", 100.0, lambda _: None, "ms", pace=lambda _: 0.5).reached(90.0, results)
     # Where nobody can tell, what was measured counts.
     assert most.there(150.0, {}) is None
     assert Goal("a ratio", 1.0, lambda _: None).there(3.0, results) is None
