@@ -16,7 +16,7 @@ from goals import GOALS, Goal, outcomes, pace
 from output import table
 from plots import bars
 from program import command
-from report import document, plots, read
+from report import _outcome, document, plots, read
 
 #: What `--quick --json` of each printed, once.
 SAMPLES = Path(__file__).parent.parent / "data" / "benchmarks"
@@ -84,7 +84,7 @@ def test_a_goal_is_met_on_its_side_of_the_limit(*, at_least: bool, met: list[boo
     assert [goal.met(value) for value in (1.0, 2.0, 3.0)] == met
 
 
-def test_a_goal_of_another_machine_is_judged_by_the_pace_of_this_one() -> None:
+def test_a_number_comes_to_what_the_pace_of_the_machine_makes_of_it() -> None:
     took = {"a": 14.68, "b": 18.14, "c": 25.28, "d": 38.52, "e": 109.98, "f": 18.7}
     results: Any = {"evaluation": {"evaluation": {"launchdarkly": {kind: {"min_us": us} for kind, us in took.items()}}}}
     most = Goal("a time", 100.0, lambda _: None, "ms", pace=pace)
@@ -92,12 +92,19 @@ def test_a_goal_of_another_machine_is_judged_by_the_pace_of_this_one() -> None:
 
     assert pace(results) == pytest.approx(2.0)
     assert (most.there(150.0, results), least.there(60.0, results)) == pytest.approx((75.0, 120.0))
-    assert (most.reached(150.0, results), most.reached(250.0, results)) == (True, False)
-    # What is enough here is enough.
-    assert Goal("a time", 100.0, lambda _: None, "ms", pace=lambda _: 0.5).reached(90.0, results)
     # Where nobody can tell, what was measured counts.
     assert most.there(150.0, {}) is None
     assert Goal("a ratio", 1.0, lambda _: None).there(3.0, results) is None
+
+
+def test_a_goal_that_only_the_estimate_meets_is_not_called_met() -> None:
+    goal = Goal("a time", 100.0, lambda _: None, "ms", pace=lambda _: 2.0)
+
+    assert [_outcome(goal, value, {})[-1] for value in (90.0, 150.0, 250.0)] == [
+        "met",
+        "**not met** here, met there",
+        "**not met**",
+    ]
 
 
 def test_a_plot_has_a_bar_for_each_value_in_proportion() -> None:
