@@ -122,6 +122,21 @@ def test_the_net_change_between_any_two_snapshots_leads_from_one_to_the_other(
 
 
 @given(old=flags_by_id, data=st.data())
+def test_a_change_of_one_flag_leads_to_the_snapshot_with_that_flag(old: dict[int, Flag], data: st.DataObject) -> None:
+    new = data.draw(st.sampled_from([*old.values(), Flag(1, "a", notes="x"), Flag(7, "b")]))
+    before = Snapshot.of("e", 1, old.values())
+    others = [flag for flag in old.values() if flag.id != new.id]
+    update = change(2, new)
+
+    assert before.keys_in(update) == {new.key} | {flag.key for flag in old.values() if flag.id == new.id}
+    if any(flag.key == new.key for flag in others):
+        with pytest.raises(Diverged, match="is taken by flag"):
+            before.after(update, verify=False)
+    else:
+        same(before.after(update, verify=False), Snapshot.of("e", 2, [*others, new]))
+
+
+@given(old=flags_by_id, data=st.data())
 def test_the_digest_does_not_depend_on_the_order_of_flags(old: dict[int, Flag], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(list(old.values())))
 

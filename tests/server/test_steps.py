@@ -9,6 +9,7 @@ from sse_messages import Message, parse
 from waiting import until
 
 from flagent.core.changes import Cursor
+from flagent.core.ids import Ids
 from flagent.server.clocks import clock_ms
 from flagent.server.hub import Hub
 from flagent.server.steps import Steps
@@ -63,24 +64,24 @@ def test_a_step_that_was_made_ahead_has_the_forms_of_the_change_before() -> None
     log, steps = Log(), Steps()
     ruleset = Hub(log.stored()).ruleset
     first, second = log.put(flag(1, "a")), log.put(flag(1, "a", enabled=False))
-    frame, ruleset = steps.step(ruleset, first)
+    frame, ruleset, ids = steps.step(ruleset, Ids(), first)
     frame.encoded(COMPATIBLE)
 
-    steps.prepare(ruleset, second, log.snapshot, frame)
+    steps.prepare(ruleset, ids, second, log.snapshot, frame)
 
-    assert set(steps.step(ruleset, second).frame.encodings) == {COMPATIBLE}
+    assert set(steps.step(ruleset, ids, second).frame.encodings) == {COMPATIBLE}
 
 
 def test_a_frame_tells_no_clock_of_long_before_its_change_was_there() -> None:
     log, steps = Log(), Steps()
     ruleset = Hub(log.stored()).ruleset
     change = log.put(flag(1, "a"))
-    steps.prepare(ruleset, change, log.snapshot, None)
+    steps.prepare(ruleset, Ids(), change, log.snapshot, None)
     began = clock_ms()
     until(lambda: clock_ms() > began + 60)
     late = clock_ms()
 
-    frame = steps.step(ruleset, change).frame
+    frame = steps.step(ruleset, Ids(), change).frame
 
     assert frame.clock is not None
     assert frame.clock >= late

@@ -177,12 +177,12 @@ class Snapshot(Struct, frozen=True):
         Raises:
             Diverged: with `verify`, when the result's digest is not the one that the update announces.
         """
-        puts, gone = _parts(update)
         if isinstance(update, Delta):
             revision, digest = update.cursor.revision, update.digest
         else:
             revision, digest = update.revision, update.digest
-        following = self._with(revision, puts, gone)
+        flag = self._staying(update)
+        following = self._with(revision, *_parts(update)) if flag is None else self._replacing(revision, flag)
         if verify and digest is not None and digest != following.digest:
             found, announced = digest_text(following.digest), digest_text(digest)
             raise Diverged(f"revision {revision}: digest is {found}, not {announced} as announced")
@@ -190,11 +190,24 @@ class Snapshot(Struct, frozen=True):
 
     def keys_in(self, update: Change | Delta) -> set[str]:
         """Return the keys under which a flag may be another one after the update."""
+        staying = self._staying(update)
+        if staying is not None:
+            return {staying.key}
         puts, gone = _parts(update)
         keys = {flag.key for flag in puts}.union(ref.key for ref in gone)
         # A flag that was renamed has left the key that it had.
         ids = [flag.id for flag in puts] + [ref.id for ref in gone]
         return keys.union(key for key in map(self.keys.get, ids) if key is not None)
+
+    def _staying(self, update: Change | Delta) -> Flag | None:
+        """Return the one flag of the update, if it is here under the same key already: nearly always it is."""
+        flag = None if isinstance(update, Delta) else update.flag
+        return flag if flag is not None and self.keys.get(flag.id) == flag.key else None
+
+    def _replacing(self, revision: int, flag: Flag) -> Snapshot:
+        digest = self.digest + flag_hash(flag) - flag_hash(self.flags[flag.key])
+        flags = Layered.of(self.flags).altered({flag.key: flag}, ())
+        return Snapshot(self.epoch, revision, flags, self.keys, digest & _MASK)
 
     def _with(self, revision: int, puts: Collection[Flag], gone: Collection[FlagRef]) -> Snapshot:
         arriving = {flag.id: flag.key for flag in puts}

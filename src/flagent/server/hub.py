@@ -95,7 +95,7 @@ class Hub:
         """Do what `deliver` will have to do for the changes that lead to `snapshot`, if they are ever committed."""
         # Who imports many flags does not count in milliseconds.
         if len(changes) == 1 and changes[0].revision == self.cursor.revision + 1:
-            self._steps.prepare(self.ruleset, changes[0], snapshot, self._ring[-1] if self._ring else None)
+            self._steps.prepare(self.ruleset, self.ids, changes[0], snapshot, self._ring[-1] if self._ring else None)
 
     def add_bell(self, bell: Callable[[], object]) -> None:
         """Call `bell` whenever there is something new to read; it must not raise."""
@@ -241,14 +241,13 @@ class Hub:
     def _apply(self, change: Change) -> None:
         if change.revision != self.cursor.revision + 1:
             raise Diverged(f"revision {change.revision} does not follow {self.cursor.revision}")
-        frame, ruleset = self._steps.step(self.ruleset, change)
+        frame, ruleset, self.ids = self._steps.step(self.ruleset, self.ids, change)
         self._ring.append(frame)
         if len(self._ring) > self._sync_after:
             self._ring[-1 - self._sync_after].forget()
         before = frame.before
         if before is not None and (change.flag is None or change.flag.key != before.key):
             self._gone.append((change.revision, FlagRef(before.id, before.key)))
-        self.ids = self.ids.after((change,))
         self._advance(ruleset)
 
     def _bury(self) -> None:

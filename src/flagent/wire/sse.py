@@ -148,7 +148,8 @@ class Parser:
 
     def _take(self, line: bytes) -> Event | None:
         # With the byte order mark, so that it makes no difference where the stream is cut.
-        self._check(len(line))
+        if self._refused or self._size + len(line) > self._max_event_bytes:
+            self._check(len(line))
         if self._at_start:
             self._at_start = False
             line = line.removeprefix(_BOM)
