@@ -287,6 +287,7 @@ GLOBALS: dict[str, Any] = {
     "str": str,
     "texted": texted,
     "type": type,
+    "zip": zip,
     "Exception": Exception,
     "TypeError": TypeError,
     "__builtins__": {},

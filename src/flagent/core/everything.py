@@ -1,15 +1,14 @@
 """All flags in one call: what `Ruleset.evaluate_all` has ready, so that a thousand flags take as little as can be.
 
 What is the same for everybody is not decided again. Flags of one shape that look at the same properties are decided by
-one loop, which reads these once and encodes the entity's id once; it is made of the source of their functions, which
-is their docstring (`compiled`). For flags with `country EQ ..` that are on for a part of those it is
+one loop, which reads these once, and is given the entity's buckets (`lanes`); it is made of the source of their
+functions, which is their docstring (`compiled`). For flags with `country EQ ..` that are on for a part of those it is
 
-    def fill(encoded, context, k1, rows, results):
+    def fill(context, k1, rows, buckets, results):
         v0 = context.get(k1)
         if type(v0) is not str and v0 is not None: v0 = texted(v0)
-        for at, k0, k2, k3, k4, k5 in rows:
+        for (at, k0, k3, k4, k5), n in zip(rows, buckets):
             if (v0 == k0):
-                n = crc32(encoded, k2) % 1000
                 if n < k4: results[at] = k3; continue
             results[at] = k5; continue
 
@@ -29,12 +28,15 @@ from msgspec.structs import force_setattr
 
 from .compiled import GLOBALS, Decider, only_result
 from .interpreter import id_text
+from .lanes import Lanes
 from .results import EvalResult
 
 #: From here on flags of one shape are worth a loop.
 _LOOP_FROM = 4
 #: How lines begin that read a property, in the body of a function (`compiled`).
 _READING = (" v", " if type(v")
+#: The line that finds the bucket; in one flag it is the same bucket each time.
+_HASHING = re.compile(r" *n = crc32\(entity\.encode\(\), k(\d+)\) % \d+$")
 
 _Fill = Callable[..., None]
 #: It can be called with any result, and is one step of C.
@@ -85,11 +87,12 @@ class Everything:
 
 
 class _Group(NamedTuple):
-    """Flags that one loop decides."""
+    """Flags that one loop decides; with lanes if buckets count."""
 
     fill: _Fill
     names: tuple[str, ...]
     rows: list[tuple[Any, ...]]
+    lanes: Lanes | None
 
 
 class _Plan:
@@ -119,8 +122,8 @@ class _Plan:
             context = {}
         try:
             encoded = entity.encode()
-            for fill, names, rows in self._groups:
-                fill(encoded, context, *names, rows, results)
+            for fill, names, rows, lanes in self._groups:
+                fill(context, *names, rows, lanes and lanes.buckets(encoded), results)
         except Exception:  # noqa: BLE001 - as in the functions of the flags, which are asked then, and begin anew
             return None
         for at, decide in self._single:
@@ -139,18 +142,27 @@ def _likeness(decide: Decider) -> tuple[str, tuple[str, ...]] | None:
 def _grouped(body: str, names: tuple[str, ...], members: Sequence[tuple[int, Decider]]) -> _Group:
     first = cast("FunctionType", members[0][1])
     loop = _loop(body, len(first.__defaults__ or ()) - 1)
-    rows = []
+    rows, states = [], []
     for at, decide in members:
         constants = cast("FunctionType", decide).__defaults__ or ()
         rows.append((at, *(constants[number + 1] for number in loop.others)))
-    return _Group(_filling(loop.source), names, rows)
+        states += [constants[number + 1] for number in loop.states[:1]]
+    return _Group(_filling(loop.source), names, rows, Lanes(states) if states else None)
 
 
 class _Loop(NamedTuple):
-    """A loop over flags: its source, and which constants of a function are names of properties, and which are not."""
+    """A loop over flags.
+
+    Attributes:
+        source: its source.
+        named: which constants of a function are names of properties.
+        states: which of them are the state to hash from, all of them the same.
+        others: which of them are neither.
+    """
 
     source: str
     named: tuple[int, ...]
+    states: tuple[int, ...]
     others: tuple[int, ...]
 
 
@@ -159,16 +171,17 @@ def _loop(body: str, constants: int) -> _Loop:
     _, _, decided = body.partition("try:\n")
     lines = decided.split("\n")[:-1]
     reading = [line for line in lines if line.startswith(_READING)]
-    deciding = [line for line in lines if not line.startswith(_READING)]
+    hashing = [found for line in lines if (found := _HASHING.match(line)) is not None]
     named = tuple(int(number) for number in re.findall(r"context\.get\(k(\d+)\)", "\n".join(reading)))
-    others = tuple(number for number in range(constants) if number not in named)
-    parameters = "".join(f" k{number}," for number in named)
-    source = [f"def fill(encoded, context,{parameters} rows, results):", *reading]
-    source.append(f" for at{''.join(f', k{number}' for number in others)} in rows:")
-    for line in deciding:
-        settled = re.sub(r"\breturn (.+)$", r"results[at] = \1; continue", line)
-        source.append(f" {settled.replace('entity.encode()', 'encoded')}")
-    return _Loop("\n".join(source), named, others)
+    states = tuple(int(found[1]) for found in hashing)
+    others = tuple(number for number in range(constants) if number not in named and number not in states)
+    row = "".join(("at", *(f", k{number}" for number in others)))
+    source = [f"def fill(context,{''.join(f' k{number},' for number in named)} rows, buckets, results):", *reading]
+    source.append(f" for ({row}), n in zip(rows, buckets):" if states else f" for {row} in rows:")
+    elsewhere = {*reading, *(found[0] for found in hashing)}
+    deciding = "\n".join(f" {line}" for line in lines if line not in elsewhere)
+    source.append(re.sub(r"\breturn (.+)$", r"results[at] = \1; continue", deciding, flags=re.MULTILINE))
+    return _Loop("\n".join(source), named, states, others)
 
 
 # As in `compiled`, there is nothing of a flag in a source.
