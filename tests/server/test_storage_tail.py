@@ -16,6 +16,7 @@ from flagent.core.ids import Allocator
 from flagent.errors import StorageUnavailable
 from flagent.server.storage import Storage, open_storage
 from flagent.server.storage.sqlite import Watch
+from flagent.server.storage.storage import PAGE
 from flagent.server.storage.tail import follow
 
 
@@ -38,12 +39,12 @@ class Reader:
                 await self.arrived.wait()
 
 
-async def write(storage: Storage, *keys: str) -> None:
+async def write(storage: Storage, *keys: str, meanwhile: Callable[[], object] = lambda: None) -> None:
     stored = await storage.load()
     ids = Allocator(stored.ids)
     created = [edits.create_flag(ids, key=key, description="") for key in keys]
     changes, _ = edits.stamp(stored.snapshot, created, actor=None, now_ms=0)
-    await storage.append(changes, ids=ids.ids)
+    await storage.append(changes, ids.ids, meanwhile)
 
 
 def with_reader(path: Path, use: Callable[[Storage, Reader], Awaitable[None]]) -> None:
@@ -96,10 +97,10 @@ def test_after_an_own_commit_the_log_is_not_read_until_something_tells_of_anothe
     async def use(storage: Storage, reader: Reader) -> None:
         await write(storage, "a")
         await reader.until(1)
-        own = storage.is_newest(1)
+        own = storage.written.is_newest(1)
         storage.hinted()
 
-        assert (own, storage.is_newest(0), storage.is_newest(1)) == (True, False, False)
+        assert (own, storage.written.is_newest(0), storage.written.is_newest(1)) == (True, False, False)
 
     with_reader(tmp_path / "a.db", use)
 
@@ -124,20 +125,12 @@ def test_a_hint_that_comes_between_an_own_commit_and_its_notice_is_not_lost(tmp_
     async def run() -> None:
         storage = open_storage(f"sqlite:///{tmp_path / 'a.db'}")
         await storage.open()
-        loop = asyncio.get_running_loop()
-
-        # Called by the writing thread, before it says that it is done.
-        def told() -> None:
-            loop.call_soon_threadsafe(storage.hinted)
-
-        storage.committed = told
-        await write(storage, "own")
-        before = storage.is_newest(1)
-        storage.committed = lambda: None
+        await write(storage, "own", meanwhile=storage.hinted)
+        before = storage.written.is_newest(1)
         read = [change.revision for change in await storage.changes_after(0)]
         await write(storage, "next")
 
-        assert (before, read, storage.is_newest(2)) == (False, [1], True)
+        assert (before, read, storage.written.is_newest(2)) == (False, [1], True)
         await storage.close()
 
     asyncio.run(run())
@@ -156,9 +149,61 @@ def test_an_own_commit_is_known_also_when_nobody_waits_for_it_any_more(tmp_path:
         await committing.wait()
         writing.cancel()
 
-        await until_async(lambda: storage.is_newest(1))
+        await until_async(lambda: storage.written.is_newest(1))
 
         assert [change.revision for change in await storage.changes_after(0)] == [1]
+        await storage.close()
+
+    asyncio.run(run())
+
+
+def test_an_own_commit_is_delivered_in_the_call_that_tells_of_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        storage = open_storage(f"sqlite:///{tmp_path / 'a.db'}")
+        await storage.open()
+        tasks: list[asyncio.Task[object] | None] = []
+        following = asyncio.create_task(follow(storage, 0, lambda _changes: tasks.append(asyncio.current_task())))
+        # It has to wait for news, or the first ones are read by its task.
+        await until_async(lambda: storage._look is not None)
+        await write(storage, "a")
+        delivered = list(tasks)
+        await write(storage, "b", "c")
+
+        assert (delivered, tasks) == ([None], [None, None])
+        following.cancel()
+        await storage.close()
+
+    asyncio.run(run())
+
+
+def test_more_own_changes_than_a_page_arrive_all_the_same(tmp_path: Path) -> None:
+    async def use(storage: Storage, reader: Reader) -> None:
+        await write(storage, *(f"flag{number}" for number in range(PAGE + 1)))
+        await write(storage, "last")
+        await reader.until(PAGE + 2)
+
+        assert reader.revisions == list(range(1, PAGE + 3))
+
+    with_reader(tmp_path / "a.db", use)
+
+
+def test_what_delivering_an_own_commit_raises_ends_the_tail(tmp_path: Path) -> None:
+    async def run() -> None:
+        storage = open_storage(f"sqlite:///{tmp_path / 'a.db'}")
+        await storage.open()
+
+        def deliver(changes: Sequence[Change]) -> None:
+            raise LookupError(f"revision {changes[0].revision}")
+
+        following = asyncio.create_task(follow(storage, 0, deliver))
+        await until_async(lambda: storage._look is not None)
+        await write(storage, "a")
+
+        with pytest.raises(LookupError, match="revision 1"):
+            await asyncio.wait_for(following, 10)
+        # Nobody takes it any more; whoever follows from now on is woken.
+        assert not storage.noted()
+        assert storage.wake.is_set()
         await storage.close()
 
     asyncio.run(run())

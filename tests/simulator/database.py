@@ -15,8 +15,8 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from flagent.core import edits
-from flagent.core.changes import Change, Cursor, EventType, FlagRef, Snapshot
-from flagent.core.edits import Edit, FlagPatch
+from flagent.core.changes import Change, Cursor, FlagRef, Snapshot
+from flagent.core.edits import Edit
 from flagent.core.ids import Allocator, Ids
 from flagent.core.model import Flag
 from flagent.errors import Diverged, StorageUnavailable
@@ -24,9 +24,8 @@ from flagent.server.storage import Overtaken, Stored
 from flagent.server.storage.log import Since
 from flagent.server.storage.storage import PAGE
 from flagent.server.storage.turn import Turn
+from flagent.server.storage.written import Written
 
-#: Flags at most; few, so that the same ones change again and again.
-_MOST_FLAGS = 8
 #: Seconds after which a server sees what another process has written.
 _LOOK = 0.05
 
@@ -155,6 +154,8 @@ class View:
 
     Attributes:
         wake: set when there may be new changes to read.
+        written: what its server wrote last.
+        noted: called when that was committed; returns whether it was taken.
         lag: seconds by which it sees commits late.
         down: nothing can be read or written.
         epoch: the log that its server takes it for.
@@ -163,6 +164,8 @@ class View:
 
     def __init__(self, database: Database, loop: asyncio.AbstractEventLoop) -> None:
         self.wake = asyncio.Event()
+        self.written = Written()
+        self.noted: Callable[[], bool] = lambda: False
         self.epoch = ""
         self.committed: dict[tuple[int, int], str] = {}
         self.lag = 0.0
@@ -170,7 +173,6 @@ class View:
         self._database = database
         self._loop = loop
         self._place = self._served = 0
-        self._newest = -1
         database.watch(self)
         # What was committed before it began it is not late with.
         self.head()
@@ -185,12 +187,8 @@ class View:
         self._loop.call_later(max(self.lag, _LOOK), self._look)
 
     def _look(self) -> None:
-        self._newest = -1
+        self.written.told()
         self.wake.set()
-
-    def is_newest(self, revision: int) -> bool:
-        """Whether its server wrote that revision, and has not looked since then."""
-        return revision == self._newest
 
     def head(self) -> Head:
         """Return what can be seen; it never goes back, whatever the lag is."""
@@ -211,6 +209,7 @@ class View:
         stored = self.head().stored()
         self._has_served()
         self.epoch = stored.snapshot.epoch
+        self.written.forget()
         return stored
 
     async def append(self, changes: Sequence[Change], ids: Ids, meanwhile: Callable[[], object] = lambda: None) -> None:
@@ -223,8 +222,13 @@ class View:
         await self._answer()
         self._database.append(self.epoch, changes, ids)
         self.committed.update({(change.flag_id, change.revision): self.epoch for change in changes})
-        self._newest = changes[-1].revision
-        self.wake.set()
+        if not self.lag:
+            self.written.note(changes)
+        if self.noted():
+            self.head()
+            self._has_served()
+        else:
+            self.wake.set()
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
@@ -235,6 +239,7 @@ class View:
 
     async def changes_after(self, revision: int, limit: int = PAGE) -> list[Change]:
         """Return the changes that follow a revision."""
+        self.written.read()
         await self._answer()
         head = self.head()
         if head.snapshot.epoch != self.epoch or head.snapshot.revision < revision:
@@ -271,30 +276,3 @@ class View:
         await asyncio.sleep(0)
         if self.down:
             raise StorageUnavailable("the database does not answer")
-
-
-def some_edit(chance: random.Random) -> Callable[[Snapshot, Allocator], Sequence[Edit]]:
-    """Return a decision to change some flag."""
-    kind, number, percent = chance.choice(_KINDS), chance.random(), chance.randint(0, 100)
-    description = "x" * chance.choice((0, 10, 400))
-
-    def decide(snapshot: Snapshot, ids: Allocator) -> Sequence[Edit]:
-        flags = sorted(snapshot.flags.values(), key=lambda flag: flag.id)
-        if not flags or (kind == "create" and len(flags) < _MOST_FLAGS):
-            key = f"flag{snapshot.revision + 1}.{ids.ids.flag}"
-            created = edits.create_flag(ids, key=key, description=description, template="simple_boolean_flag")
-            return [Edit(replace(created.flag, enabled=True), created.type)]
-        flag = flags[int(number * len(flags))]
-        if kind == "delete":
-            return [edits.delete_flag(flag, permanent=True)]
-        if kind == "rename":
-            return [edits.update_flag(flag, FlagPatch(key=f"flag{flag.id}.{snapshot.revision}"))]
-        if kind == "roll out" and flag.segments:
-            segment = replace(flag.segments[0], rollout_percent=percent)
-            return [Edit(replace(flag, segments=(segment,)), EventType.SEGMENT_UPDATED)]
-        return [edits.enable_flag(flag, not flag.enabled)]
-
-    return decide
-
-
-_KINDS = ("create", "create", "toggle", "toggle", "rename", "roll out", "delete")

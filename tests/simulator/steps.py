@@ -9,7 +9,7 @@ from functools import partial
 
 from . import invariants
 from .client import Client
-from .database import some_edit
+from .decisions import some_edit
 from .line import Canned
 from .world import World
 

@@ -20,7 +20,7 @@ from flagent.core.ids import Allocator
 from flagent.wire import backoff
 from simulator import schedule as schedules
 from simulator.client import Client
-from simulator.database import some_edit
+from simulator.decisions import some_edit
 from simulator.line import Canned
 from simulator.run import simulate
 from simulator.world import World

@@ -23,6 +23,7 @@ from ...errors import Closed
 from ..keys import Key, KeyKind
 from . import api_keys, archive, log
 from .failures import mapped
+from .handover import Handover
 from .log import Since, Stored
 from .migrate import prepared
 from .postgresql import Postgresql
@@ -43,12 +44,17 @@ class Storage:
 
     Attributes:
         wake: set when there may be new changes to read; the tail clears it before it looks.
+        written: what this process wrote last.
         committed: called after each commit of changes by this process, in any thread.
+        noted: called on the event loop when such a commit is known there; returns whether its changes were taken, or
+            else the tail is woken.
     """
 
     def __init__(self, database: Sqlite | Postgresql) -> None:
         self.wake = asyncio.Event()
+        self.written = Written()
         self.committed: Callable[[], None] = lambda: None
+        self.noted: Callable[[], bool] = lambda: False
         self._database = database
         self._writer = database.writer()
         self._reader = database.reader(_READERS + 1)
@@ -60,7 +66,6 @@ class Storage:
         self._watching = ThreadPoolExecutor(1, "flagent-watch")
         self._look: asyncio.Future[bool] | None = None
         self._epoch = ""
-        self._written = Written()
         self._closed = False
 
     async def open(self) -> None:
@@ -87,11 +92,11 @@ class Storage:
         stored = await self._read(log.load)
         # It is another one when the database was restored meanwhile.
         self._epoch = stored.snapshot.epoch
-        self._written.forget()
+        self.written.forget()
         return stored
 
     async def append(self, changes: Sequence[Change], ids: Ids, meanwhile: Callable[[], object] = lambda: None) -> None:
-        """Write `changes`, which must follow the newest revision, in one transaction, and wake the tail.
+        """Write `changes`, which must follow the newest revision, in one transaction, and let the tail have them.
 
         `meanwhile` is called on the event loop while the disk is waited for, if it comes to that.
 
@@ -99,20 +104,18 @@ class Storage:
             Overtaken: another writer took the revision; nothing was written.
             StorageUnavailable: nothing was written.
         """
-        loop = asyncio.get_running_loop()
+        handover = Handover(partial(self._note, changes))
 
         def commit() -> None:
             with self._writer.connect() as connection:
                 with connection.begin():
                     self._append(connection, changes, ids)
                     # The commit leaves the interpreter to others until the disk has it.
-                    loop.call_soon_threadsafe(meanwhile)
-                # Not by whoever waits for this call, who has other things to do first, and before the rest of it.
-                loop.call_soon_threadsafe(self._note, changes)
-                self.committed()
+                    handover.soon(meanwhile)
+                handover.made(self.committed)
 
         async with self._alone:
-            await self._run(self._writing, commit)
+            await handover.known(self._run(self._writing, commit))
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
@@ -144,17 +147,14 @@ class Storage:
             self._note(appended)
 
     def _note(self, changes: Sequence[Change]) -> None:
-        self._written.note(changes)
-        self.wake.set()
+        self.written.note(changes)
+        if not self.noted():
+            self.wake.set()
 
     def hinted(self) -> None:
         """Hear that another process may have written."""
-        self._written.told()
+        self.written.told()
         self.wake.set()
-
-    def is_newest(self, revision: int) -> bool:
-        """Whether this process wrote that revision, and nothing tells of a later one."""
-        return self._written.is_newest(revision)
 
     async def changes_after(self, revision: int, limit: int = PAGE) -> list[Change]:
         """Return the changes that follow `revision`, at most `limit` of them.
@@ -162,10 +162,10 @@ class Storage:
         Raises:
             Diverged: the database was restored; the state has to be loaded anew.
         """
-        written = self._written.after(revision)
+        written = self.written.after(revision)
         if written:
             return list(written[:limit])
-        self._written.read()
+        self.written.read()
         return await self._read(partial(log.changes_after, epoch=self._epoch, revision=revision, limit=limit))
 
     async def since(self, at_ms: int) -> Since:
@@ -197,18 +197,18 @@ class Storage:
 
     def _begin_look(self) -> asyncio.Future[bool]:
         # Goes on in its thread when an own commit comes first.
-        self._look = asyncio.ensure_future(self._run(self._watching, self._watch.changed))
+        self._look = self._run(self._watching, self._watch.changed)
         self._look.add_done_callback(self._looked)
         return self._look
 
     def _looked(self, look: asyncio.Future[bool]) -> None:
-        if look.cancelled():
+        if look.cancelled() or self._closed:
             return
         if look.exception() is None and not look.result():
             self._begin_look()
             return
         # Also a look that failed may have missed something.
-        self._written.told()
+        self.written.told()
         self.wake.set()
 
     async def deleted_flags(self) -> list[Flag]:
@@ -270,10 +270,10 @@ class Storage:
         async with self._alone:
             return await self._run(self._writing, partial(_in_transaction, self._writer, statements))
 
-    async def _run(self, executor: ThreadPoolExecutor, call: Callable[[], _T]) -> _T:
+    def _run(self, executor: ThreadPoolExecutor, call: Callable[[], _T]) -> asyncio.Future[_T]:
         if self._closed:
             raise Closed("the storage was closed")
-        return await asyncio.get_running_loop().run_in_executor(executor, partial(mapped, call))
+        return asyncio.get_running_loop().run_in_executor(executor, partial(mapped, call))
 
     def _append(self, connection: sa.Connection, changes: Sequence[Change], ids: Ids) -> None:
         log.append(connection, self._epoch, changes, ids)
