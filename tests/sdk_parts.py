@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,8 @@ import httpx2
 from raw_server import Connection, RawServer, Request
 
 from flagent import AsyncOfflineManager, OfflineManager
+from flagent.client.hearing import Ending
+from flagent.client.streamed import Stream
 
 #: What the fixture `manager_of` is: makes a manager of a URL or client, with members of the configuration.
 ManagerOf = Callable[..., OfflineManager]
@@ -28,6 +31,24 @@ def document(revision: int, *keys: str, epoch: str = "e") -> dict[str, Any]:
 def keys_of(manager: OfflineManager | AsyncOfflineManager) -> set[str]:
     """Return the keys of all flags that a manager holds."""
     return set(manager.evaluate_all("user123"))
+
+
+def never(_found: bytes) -> bool:
+    return False
+
+
+async def heard(stream: Stream, *, until: Callable[[bytes], bool] = never, left: float = 30.0) -> tuple[bytes, Ending]:
+    """Return what a stream says until `until` is true of it or nothing came for `left` seconds, and why that is all."""
+    found, last = bytearray(), time.monotonic()
+
+    def hear(piece: bytes) -> bool:
+        nonlocal last
+        last = time.monotonic()
+        found.extend(piece)
+        return not until(bytes(found))
+
+    ending = await stream.listen(hear, lambda: last + left - time.monotonic())
+    return bytes(found), ending
 
 
 class Recording:

@@ -10,7 +10,7 @@ import struct
 import httpx2
 import pytest
 from raw_server import Connection, Request
-from sdk_parts import StartRaw
+from sdk_parts import StartRaw, heard
 
 from flagent import TransportError
 from flagent.client.config import ClientSettings
@@ -45,14 +45,11 @@ def in_old_http(body: bytes) -> bytes:
 
 async def read_all(settings: ClientSettings, at_end: bytes = b"") -> bytes:
     """Return the body of a stream; it ends, or as soon as it ends with `at_end`."""
-    transport, found = Transport(settings), b""
+    transport = Transport(settings)
     stream: Stream = await transport.open(settings.root, "/stream", query=(), headers={})
     try:
         async with asyncio.timeout(30):
-            while chunk := await stream.read():
-                found += chunk
-                if at_end and found.endswith(at_end):
-                    break
+            found, _ = await heard(stream, until=lambda found: bool(at_end) and found.endswith(at_end))
     finally:
         await transport.close_stream(stream)
         await transport.aclose()
@@ -101,15 +98,13 @@ def test_a_connection_that_is_reset_in_the_middle_is_named(raw_server: StartRaw)
     async def use(url: str) -> None:
         transport = Transport(ClientSettings(root=url))
         stream = await transport.open(url, "/stream", query=(), headers={})
-        found = b""
-        while not found.endswith(b"event: 2\n\n"):
-            found += await stream.read()
+        await heard(stream, until=lambda found: found.endswith(b"event: 2\n\n"))
         opened = socket.socket(fileno=stream.descriptor())
         opened.send(b"!")
         opened.detach()
         try:
             with pytest.raises(TransportError, match="the connection broke") as caught:
-                await stream.read()
+                await heard(stream)
             assert caught.value.kind == "network"
         finally:
             await transport.close_stream(stream)

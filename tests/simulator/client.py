@@ -12,6 +12,7 @@ from flagent import AsyncOfflineManager, OfflineConfig
 from flagent.client.callbacks import FlagChange
 from flagent.client.config import ClientSettings
 from flagent.client.disk import Cached
+from flagent.client.hearing import Ending, Hear, Left, hear_piece
 from flagent.client.transport import CONNECT_TIMEOUT, HEADER_TIMEOUT, Answer
 from flagent.core.changes import Cursor, Snapshot
 from flagent.core.evaluation import Ruleset
@@ -263,6 +264,13 @@ class SimulatedStream:
             return await self.pipe.read()
         body, self._body = self._body, b""
         return body
+
+    async def listen(self, hear: Hear, left: Left) -> Ending:
+        """Give what arrives to `hear`, until that is enough or there is nothing more."""
+        while True:
+            ending = await hear_piece(self.read, hear, left)
+            if ending is not None:
+                return ending
 
 
 def _canned_headers(canned: Canned) -> dict[str, str]:

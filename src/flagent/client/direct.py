@@ -2,7 +2,8 @@
 
 By way of the library each read enters a scope of cancellation and three translations of exceptions, and tells the
 kernel twice whether it wants to hear of the connection: a good part of the time between a change and its evaluation,
-for nothing, where a body is simply all that comes until the connection ends. So the transport gets another protocol.
+for nothing, where a body is simply all that comes until the connection ends. So the transport gets another protocol,
+and what arrives is heard in the very call that brings it, without waking a task.
 
 What this leans on has no documentation: how the event loop finds a transport, and where the protocol that the library
 uses keeps what it has received. Without either, or with TLS, reads go the library's way.
@@ -15,7 +16,9 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-#: Bytes that are kept for a reader that does not come; then the connection has to wait.
+from .hearing import Ending, Hear, Left
+
+#: Bytes that are kept while nobody listens; then the connection has to wait.
 _MOST = 256 * 1024
 
 
@@ -48,64 +51,111 @@ def take(connection: Any, descriptor: int) -> DirectReader | None:
 
 
 class DirectReader(asyncio.Protocol):
-    """Keeps what arrives until it is read.
+    """Gives what arrives to whoever listens, and keeps it while nobody does.
 
     Args:
         transport: the connection.
         received: what has arrived already.
         ended: whether nothing more comes.
+
+    Attributes:
+        error: what broke the connection, or None.
     """
 
     def __init__(self, transport: asyncio.Transport, received: Iterable[bytes], *, ended: bool) -> None:
+        self.error: Exception | None = None
         self._transport = transport
         self._received = bytearray(b"".join(received))
         self._ended = ended
         self._paused = False
-        self._error: Exception | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._listening: _Listening | None = None
 
-    async def read(self) -> bytes:
-        """Return what has arrived, and wait until something has; empty at the end.
+    async def listen(self, hear: Hear, left: Left) -> Ending:
+        """Give all that has arrived and arrives to `hear`, as `hearing.hear_piece` does, but without end.
 
         Raises:
-            OSError: the connection broke.
+            Exception: what `hear` raised.
         """
-        while not self._received:
-            if self._error is not None:
-                raise self._error
+        self._listening = listening = _Listening(hear, left)
+        try:
+            if self._received:
+                chunk = bytes(self._received)
+                self._received.clear()
+                listening.give(chunk)
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
             if self._ended:
-                return b""
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        chunk = bytes(self._received)
-        self._received.clear()
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-        return chunk
+                listening.end(Ending.ENDED)
+            return await listening.over
+        finally:
+            listening.timer.cancel()
+            self._listening = None
 
     def data_received(self, data: bytes) -> None:
-        """Keep what arrived."""
+        """Give what arrived to whoever listens, or keep it."""
+        if self._listening is not None and not self._listening.over.done():
+            self._listening.give(data)
+            return
         self._received += data
         if len(self._received) > _MOST:
             self._paused = True
             self._transport.pause_reading()
-        self._wake()
 
     def eof_received(self) -> bool:
-        """End; whoever reads closes the connection."""
-        self._ended = True
-        self._wake()
+        """End; whoever listens closes the connection."""
+        self._end()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End, with an error if there was one."""
-        self._ended, self._error = True, exc
-        self._wake()
+        self.error = exc
+        self._end()
 
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+    def _end(self) -> None:
+        self._ended = True
+        if self._listening is not None:
+            self._listening.end(Ending.ENDED)
+
+
+class _Listening:
+    """Somebody who listens, and for how long.
+
+    Attributes:
+        over: how it ends.
+        timer: looks whether it was silent for too long.
+    """
+
+    __slots__ = ("_hear", "_left", "_loop", "over", "timer")
+
+    def __init__(self, hear: Hear, left: Left) -> None:
+        self._hear = hear
+        self._left = left
+        self._loop = asyncio.get_running_loop()
+        self.over: asyncio.Future[Ending] = self._loop.create_future()
+        self.timer = self._loop.call_later(left(), self._look)
+
+    def give(self, chunk: bytes) -> None:
+        """Let it be heard."""
+        try:
+            goes_on = self._hear(chunk)
+        except Exception as exc:
+            if self.over.done():
+                raise
+            self.over.set_exception(exc)
+            return
+        if not goes_on:
+            self.end(Ending.ENOUGH)
+
+    def end(self, how: Ending) -> None:
+        """Listen no more."""
+        if not self.over.done():
+            self.over.set_result(how)
+
+    def _look(self) -> None:
+        # What is heard gives more time; that is soon enough to see now, and not at each piece.
+        left = self._left()
+        if left > 0.0:
+            self.timer = self._loop.call_later(left, self._look)
+        else:
+            self.end(Ending.SILENT)

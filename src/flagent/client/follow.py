@@ -1,7 +1,7 @@
 """The one network loop: connect, feed, deliver, wait, and again.
 
 Nothing but cancelling ends it, unless it was told to give up. What arrives goes to a receiver by a
-call, not through a generator: then the task can be cancelled at any moment without leaving
+call (`hearing`), not through a generator: then the task can be cancelled at any moment without leaving
 anything half done.
 """
 
@@ -11,17 +11,14 @@ import asyncio
 import logging
 import math
 import time
-from collections import deque
-from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn, Protocol
 
-from ..core.changes import Change, Cursor, Delta
-from ..errors import Closed, Diverged, FlagentError, Refused, StreamBroken, TransportError
-from ..wire.codec import FlagEvent
-from ..wire.feed import Checkpoint, Feed, NeedSnapshot, Update
-from ..wire.updates import Summary
+from ..errors import Closed, FlagentError, Refused, StreamBroken, TransportError
+from ..wire.feed import Feed
 from .address import STREAM_PATHS
 from .advice import Advice
+from .hearing import Ending, Hearing, Holder
 from .plan import Persistence
 from .pulse import Pulse
 from .streamed import Stream
@@ -36,22 +33,8 @@ LONGEST_DELAY = 30.0
 REMINDER = 3600.0
 
 
-class Receiver(Protocol):
-    """Whoever gets the updates of a stream, on the event loop of the stream."""
-
-    def deliver(self, update: Change | Delta | FlagEvent | Checkpoint, feed: Feed) -> None:
-        """Take an update.
-
-        Raises:
-            Diverged: it does not fit what is held; `restart` follows.
-        """
-
-    async def restart(self, reason: str, feed: Feed) -> Cursor:
-        """Get hold of a whole snapshot, and return where it stands.
-
-        Raises:
-            FlagentError: there is none; the stream ends for now.
-        """
+class Receiver(Holder, Protocol):
+    """Whoever gets the updates of a stream, and is told how it fares, on the event loop of the stream."""
 
     def heard(self, feed: Feed) -> None:
         """Note that everything up to now was delivered."""
@@ -176,13 +159,12 @@ class Follower:
 
     async def _serve(self) -> NoReturn:
         stream = await self._open()
+        # A new one for each connection: what the last one left undone is told again, or is in a snapshot.
+        hearing = Hearing(self.feed, self._receiver, self._delivered)
         try:
             while True:
-                chunk, now = await self._read(stream), time.monotonic()
-                self.advice.heard(now)
-                await self._deliver(self.feed.received(chunk, now))
-                if self.feed.failure is not None:
-                    raise self.feed.failure
+                await self._listen(stream, hearing)
+                await hearing.settle()
         finally:
             await self._transport.close_stream(stream)
 
@@ -202,20 +184,25 @@ class Follower:
                 return stream
         raise AssertionError("there is at least one path")
 
-    async def _read(self, stream: Stream) -> bytes:
-        try:
-            async with asyncio.timeout(self._time_left(time.monotonic())):
-                chunk = await stream.read()
-        except TimeoutError:
-            if self.feed.live:
-                raise StreamBroken("the stream is dead: nothing more arrived", kind="timeout") from None
-            raise StreamBroken("the stream does not begin: perhaps a proxy holds it back", kind="buffered") from None
-        if not chunk:
+    async def _listen(self, stream: Stream, hearing: Hearing) -> None:
+        """Hear the stream for as long as nothing else has to be waited for."""
+        ending = await stream.listen(partial(self._hear, hearing), self._time_left)
+        if ending is Ending.ENDED:
             raise StreamBroken("the server ended the stream")
-        return chunk
+        if ending is Ending.SILENT and self.feed.live:
+            raise StreamBroken("the stream is dead: nothing more arrived", kind="timeout")
+        if ending is Ending.SILENT:
+            raise StreamBroken("the stream does not begin: perhaps a proxy holds it back", kind="buffered")
 
-    def _time_left(self, now: float) -> float:
+    def _hear(self, hearing: Hearing, piece: bytes) -> bool:
+        was_live = self.live
+        self.advice.heard(time.monotonic())
+        # Until it is live, and when it is not any more, each piece may leave less time for the next one than there was.
+        return hearing.hear(piece) and was_live and self.live
+
+    def _time_left(self) -> float:
         """Return for how many seconds the stream may be silent."""
+        now = time.monotonic()
         left = self.feed.deadline() - now
         if left > _GRACE:
             self._late_at = None
@@ -225,32 +212,15 @@ class Follower:
         # Once, and not for each read: what drips without ever saying anything would live for ever.
         return self._late_at + _GRACE - now
 
-    async def _deliver(self, updates: Sequence[Update]) -> None:
-        pending = deque(updates)
-        while pending:
-            update = pending.popleft()
-            _log.debug("received %s", Summary(update))
-            if isinstance(update, NeedSnapshot):
-                pending.extend(await self._restart(update.reason))
-                continue
-            try:
-                self._receiver.deliver(update, self.feed)
-            except Diverged as exc:
-                _log.warning("starting from a snapshot again: %s", exc)
-                # What came after it in the same chunk is in the snapshot; and if that can't be had now, the
-                # next connection must not go on from where the feed is.
-                self.feed.diverged()
-                pending = deque(await self._restart(str(exc)))
-        if not (self.feed.live and self.feed.caught_up):
-            self._not_live()
-            return
-        if self.feed.current:
+    def _delivered(self) -> None:
+        """Note that all that was heard is delivered."""
+        if self.feed.live and self.feed.current:
             self._receiver.heard(self.feed)
-        self._is_live()
-
-    async def _restart(self, reason: str) -> list[Update]:
-        cursor = await self._receiver.restart(reason, self.feed)
-        return self.feed.restarted(cursor, time.monotonic())
+            self._is_live()
+        elif self.feed.live and self.feed.caught_up:
+            self._is_live()
+        else:
+            self._not_live()
 
     def _is_live(self) -> None:
         if self.live:

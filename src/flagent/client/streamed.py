@@ -11,6 +11,7 @@ from ..errors import FlagentError
 from ..wire.backoff import parse_retry_after
 from .direct import DirectReader, take
 from .failures import transport_error
+from .hearing import Ending, Hear, Left, hear_piece
 
 if TYPE_CHECKING:
     import httpx2
@@ -48,23 +49,36 @@ class Stream:
         self._begun = False
         self._reader: DirectReader | None = None
 
-    async def read(self) -> bytes:
-        """Return what arrived, decompressed; empty at the end.
+    async def listen(self, hear: Hear, left: Left) -> Ending:
+        """Give the body to `hear` as it arrives, decompressed, until that is enough, or there is nothing more.
+
+        Args:
+            hear: called with each piece; returns whether to go on. What it raises is raised here.
+            left: returns after how many seconds from now it was silent for too long.
 
         Raises:
             TransportError: the connection broke, or the body can't be decompressed.
         """
+        while self._reader is None:
+            ending = await hear_piece(self._read, hear, left)
+            if ending is not None:
+                return ending
+        ending = await self._reader.listen(hear, left)
+        if ending is Ending.ENDED and self._reader.error is not None:
+            raise transport_error(f"stream {self._url}", self._reader.error) from self._reader.error
+        return ending
+
+    async def _read(self) -> bytes:
+        """Return what arrived; empty at the end."""
         with translated(f"stream {self._url}"):
-            if self._reader is not None:
-                return await self._reader.read()
             if self._begun and self._direct:
-                chunk: bytes = await self._connection.read(_PIECE)
-                return chunk
-            chunk = await anext(self._chunks, b"")
-            if chunk and self._direct and not self._begun:
+                piece: bytes = await self._connection.read(_PIECE)
+                return piece
+            piece = await anext(self._chunks, b"")
+            if piece and self._direct and not self._begun:
                 self._reader = take(self._connection, self.descriptor())
-            self._begun = bool(chunk)
-            return chunk
+            self._begun = bool(piece)
+            return piece
 
     def descriptor(self) -> int:
         """Return the file descriptor of the connection; -1 when it is closed already, or hidden."""
