@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import socket
 import time
@@ -66,19 +65,6 @@ def test_it_is_there_again_at_once_and_keeps_what_it_acknowledged(tmp_path: Path
     assert [flag["key"] for flag in flags] == ["a"]
     # Nothing of what was killed is waited for; how long a start takes is measured by benchmarks/latency.py.
     assert elapsed < 10.0
-
-
-@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the limits of another process can't be seen here")
-def test_it_may_have_as_many_connections_as_the_system_permits(tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
-    try:
-        with process(tmp_path / "flagent.db") as (server, _):
-            allowed, _ = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-    assert allowed == min(hard, 1 << 20)
 
 
 def test_the_real_port_is_told(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ import itertools
 import logging
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -24,6 +23,7 @@ import uvicorn
 from . import collector
 from .app import App, create_app
 from .arrivals import Arrivals
+from .capacity import allow_descriptors, make_room
 from .listening import BACKLOG, bind, listen, url_of
 from .prompt import PromptConnection
 from .protocols import SocketConnection
@@ -42,8 +42,6 @@ _CUT = 0.5
 _TICK = 0.1
 #: Seconds until an idle connection is closed; longer than the clients' own limits, which then never meet a closed one.
 _KEEP_ALIVE = 75
-#: More than this no server needs; some systems permit a thousand times as many.
-_MOST_DESCRIPTORS = 1 << 20
 #: Seconds between two pings on a WebSocket, and how long the answer may take.
 _PING = 20.0
 
@@ -67,7 +65,7 @@ def serve(
         ServerFailed: its workers can't be kept running.
     """
     told = on_ready or _nobody
-    _allow_descriptors()
+    allow_descriptors()
     if settings.workers > 1:
         from .workers import supervise
 
@@ -78,6 +76,7 @@ def serve(
         collector.settle()
         told(url)
 
+    make_room(settings.max_streams)
     Server(settings, on_ready=ready).run()
 
 
@@ -87,20 +86,6 @@ def _nobody(_url: str) -> None:
 
 def _nothing() -> None:
     """Be called where nobody has anything to do."""
-
-
-def _allow_descriptors() -> None:
-    """Let this process have as many connections as it may; what programs get by default is made for terminals."""
-    if sys.platform == "win32":
-        return
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
-    if soft < most:
-        # Where it is refused after all, the limit stays what it was.
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class Server(uvicorn.Server):

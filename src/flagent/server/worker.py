@@ -24,6 +24,7 @@ from msgspec import Struct
 
 from ..errors import ConfigurationError, FlagentError
 from . import collector, reports
+from .capacity import make_room
 from .run import SIGNALS, Server
 from .settings import Settings
 from .siblings import Siblings
@@ -119,6 +120,7 @@ def work(assignment: Assignment) -> None:
 
 def _serve(assignment: Assignment) -> None:
     control = assignment.control
+    make_room(assignment.settings.max_streams)
 
     def ready(_url: str) -> None:
         collector.settle()
