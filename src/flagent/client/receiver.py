@@ -105,5 +105,7 @@ class ReplicaReceiver:
 
 
 def _cursor_of(update: Change | Delta, newest: Cursor) -> Cursor:
+    if isinstance(update, Delta):
+        return update.cursor
     # The feed may be further already, with the updates that came in the same chunk.
-    return update.cursor if isinstance(update, Delta) else Cursor(newest.epoch, update.revision)
+    return newest if newest.revision == update.revision else Cursor(newest.epoch, update.revision)

@@ -120,6 +120,8 @@ def in_rank_order(flag: Flag) -> tuple[Segment, ...]:
 
     Of equal ranks the first in the list comes first, as in Flagent, or the lower id, as in openflagr.
     """
+    if len(flag.segments) < 2:
+        return flag.segments
     if flag.rollout == PROPORTIONAL:
         return tuple(sorted(flag.segments, key=lambda segment: (segment.rank, segment.id)))
     return tuple(sorted(flag.segments, key=lambda segment: segment.rank))

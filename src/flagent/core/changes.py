@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -39,8 +40,9 @@ class EventType(StrEnum):
     VARIANT_UPDATED = "variant.updated"
 
 
-#: Characters; ours have 16.
-_LONGEST_EPOCH = 200
+#: Characters; our epochs have 16. 19 digits hold every 63-bit number.
+_LONGEST_EPOCH, _MOST_DIGITS = 200, 19
+_LONGEST_CURSOR = _LONGEST_EPOCH + 1 + _MOST_DIGITS
 
 
 class Cursor(NamedTuple):
@@ -52,17 +54,22 @@ class Cursor(NamedTuple):
     @classmethod
     def parse(cls, text: str | None) -> Cursor | None:
         """Return the cursor that `text` spells, or None if it is none of ours."""
-        epoch, _, revision = (text or "").rpartition(":")
-        # What no header can carry could never be sent back.
-        if len(epoch) > _LONGEST_EPOCH or not (epoch.isascii() and epoch.isprintable()) or " " in epoch:
-            return None
-        # 19 digits hold every 63-bit number; longer ones only cost time.
-        if not epoch or not revision.isascii() or not revision.isdigit() or len(revision) > 19:
-            return None
-        return cls(epoch, int(revision))
+        return _parsed(text) if text and len(text) <= _LONGEST_CURSOR else None
 
     def __str__(self) -> str:
         return f"{self.epoch}:{self.revision}"
+
+
+# A message is asked more than once where it sees the server.
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Cursor | None:
+    epoch, _, revision = text.rpartition(":")
+    # What no header can carry could never be sent back.
+    if len(epoch) > _LONGEST_EPOCH or not (epoch.isascii() and epoch.isprintable()) or " " in epoch:
+        return None
+    if not epoch or not revision.isascii() or not revision.isdigit() or len(revision) > _MOST_DIGITS:
+        return None
+    return Cursor(epoch, int(revision))
 
 
 class FlagRef(Struct, frozen=True, gc=False):

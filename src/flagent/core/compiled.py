@@ -41,8 +41,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from operator import attrgetter
 from types import CodeType, FunctionType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from .bucketing import BUCKETS, Placement, in_rank_order, placements
@@ -68,7 +69,8 @@ def decider(flag: Flag) -> Decider:
     if len(writer.constants) > _MOST_CONSTANTS:
         return slow
     code = _compiled(tuple(writer.lines), len(writer.constants))
-    return cast("Decider", FunctionType(code, GLOBALS, "decide", (slow, *writer.constants)))
+    made: Decider = FunctionType(code, GLOBALS, "decide", (slow, *writer.constants))
+    return made
 
 
 def only_result(decide: Decider) -> EvalResult | None:
@@ -117,7 +119,7 @@ class _Writer:
             self.lines.append(f"return {self._constant(result_without_variant(self._flag, *decided))}")
             return
         self._add("if type(entity) is not str or not entity: return slow(entity, context)")
-        if any(segment.constraints for segment in self._flag.segments):
+        if any(map(_constraints, self._flag.segments)):
             self._add("if type(context) is not dict:")
             self._add(" if context is not None: return slow(entity, context)")
             self._add(" context = NOTHING")
@@ -128,12 +130,12 @@ class _Writer:
 
     def _segments(self, planned: list[_Planned]) -> None:
         # Hashed where it is needed, if that is one place only.
-        early = sum(len(each.runs) > 1 for each in planned) > 1
+        early = len(planned) > 1 and sum(len(each.runs) > 1 for each in planned) > 1
         if early:
             self._hash(" ")
         at = 0
         while at < len(planned):
-            end = _end_of_table(planned, at)
+            end = _end_of_table(planned, at) if len(planned) - at >= _TABLE_FROM else at
             if end - at >= _TABLE_FROM:
                 self._table(planned[at:end])
                 at = end
@@ -172,6 +174,8 @@ class _Writer:
 
     def _conditions(self, segment: Segment) -> str:
         """Write the conditions of a segment; return the indentation of what it decides when they hold."""
+        if not segment.constraints:
+            return " "
         # All that is read comes before what is indented, and patterns, which take the longest, after all the rest.
         written = [self._condition(each) for each in segment.constraints]
         indent = " "
@@ -271,6 +275,7 @@ def _compiled(lines: tuple[str, ...], constants: int) -> CodeType:
     return code
 
 
+_constraints = attrgetter("constraints")
 _NOBODY = Placement(None, final=True)
 _NO_CONTEXT: Mapping[str, Any] = {}
 

@@ -264,6 +264,8 @@ class Hub:
         return missed if cursor.epoch == self.cursor.epoch and 0 <= missed <= len(self._ring) else None
 
     def _read(self, cursor: Cursor, wanted: Filter, encoding: Encoding) -> Messages:
+        if wanted is EVERYTHING and self._missed(cursor) == 1:  # nearly always
+            return encoding.joined((self._ring[-1].encoded(encoding),))
         bridge = self.bridge(cursor, wanted)
         missed = self.frames_after(cursor) if bridge is Bridge.CHANGES else None
         if missed is not None:

@@ -182,8 +182,9 @@ class Feed:
             self._reject(exc)
         if self._parser.signs_of_life != signs:
             self._seen_at = now
-        updates = self._proceed()
-        if self._parser.in_event and self._parser.signs_of_life != signs:
+        in_event = self._parser.in_event
+        updates = self._proceed(in_event=in_event)
+        if in_event and self._parser.signs_of_life != signs:
             # What is under way now began in this chunk.
             self._vouching.begins(now)
         return updates
@@ -196,7 +197,7 @@ class Feed:
         self._awaiting_snapshot = False
         self._bad_payloads = 0
         self._seen_at = max(self._seen_at, now)
-        return self._proceed()
+        return self._proceed(in_event=self._parser.in_event)
 
     def moved(self, cursor: Cursor) -> None:
         """Say that the holder got to `cursor` by other means; older updates are duplicates from now on."""
@@ -242,7 +243,7 @@ class Feed:
             now, slow=is_hopeless(error), asked=asked, base_delay=None if retry_ms is None else retry_ms / 1000
         )
 
-    def _proceed(self) -> list[Update]:
+    def _proceed(self, *, in_event: bool) -> list[Update]:
         updates: list[Update] = []
         while self._held and not self._awaiting_snapshot and self.failure is None:
             event = self._held.popleft()
@@ -254,7 +255,7 @@ class Feed:
                 self._reject(exc)
             except StreamBroken as exc:
                 self.failure = exc
-            self._vouching.settle(self.cursor, current=not self._parser.in_event and self.failure is None)
+            self._vouching.settle(self.cursor, current=not in_event and self.failure is None)
         return updates
 
     def _reject(self, error: DecodeError) -> None:

@@ -119,8 +119,15 @@ class Parser:
             if lines and self._partial:
                 lines[0] = self._completed(lines[0])
             for line in lines:
-                event = self._take(line)
-                if event is not None:
+                # With the byte order mark, so that it makes no difference where the stream is cut.
+                if self._refused or self._size + len(line) > self._max_event_bytes:
+                    self._check(len(line))
+                if self._at_start:
+                    self._at_start = False
+                    line = line.removeprefix(_BOM)  # noqa: PLW2901
+                if line:
+                    self._take(line)
+                elif (event := self._dispatch()) is not None:
                     events.append(event)
             if rest:
                 self._keep(rest)
@@ -146,15 +153,7 @@ class Parser:
             self._clear()
             raise EventTooLarge(f"an event of the stream has more than {self._max_event_bytes} bytes")
 
-    def _take(self, line: bytes) -> Event | None:
-        # With the byte order mark, so that it makes no difference where the stream is cut.
-        if self._refused or self._size + len(line) > self._max_event_bytes:
-            self._check(len(line))
-        if self._at_start:
-            self._at_start = False
-            line = line.removeprefix(_BOM)
-        if not line:
-            return self._dispatch()
+    def _take(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
@@ -171,7 +170,6 @@ class Parser:
             self.retry_ms = int(digits) if len(digits) <= _MAX_RETRY_DIGITS else 10**_MAX_RETRY_DIGITS
         elif not name:
             self.signs_of_life += 1
-        return None
 
     def _dispatch(self) -> Event | None:
         self.signs_of_life += 1
