@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvloop
@@ -21,8 +22,17 @@ from flagent.client.hearing import Ending
 from flagent.client.streamed import Stream
 from flagent.client.transport import Transport
 
+#: Runs something to its end on one of the event loops.
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 _BODY = b"".join(b"data: %07d\n\n" % number for number in range(250_000))
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield runner.run
 
 
 def something(found: bytes) -> bool:
@@ -71,7 +81,7 @@ async def is_whole(stream: Stream, first: bytes) -> bool:
     return ending is Ending.ENDED and first + rest == _BODY
 
 
-def test_a_connection_waits_while_nobody_listens(raw_server: StartRaw) -> None:
+def test_a_connection_waits_while_nobody_listens(raw_server: StartRaw, run: Run) -> None:
     async def use(url: str) -> None:
         async with opened(url) as (stream, first):
             reader = reader_of(stream)
@@ -80,10 +90,10 @@ def test_a_connection_waits_while_nobody_listens(raw_server: StartRaw) -> None:
 
             assert await is_whole(stream, first)
 
-    asyncio.run(use(raw_server(all_at_once).url))
+    run(use(raw_server(all_at_once).url))
 
 
-def test_who_stops_listening_loses_nothing(raw_server: StartRaw) -> None:
+def test_who_stops_listening_loses_nothing(raw_server: StartRaw, run: Run) -> None:
     async def use(url: str) -> None:
         stopped = 0
         async with opened(url) as (stream, first):
@@ -112,10 +122,10 @@ def test_who_stops_listening_loses_nothing(raw_server: StartRaw) -> None:
         connection.send(b"end")
         connection.hang()
 
-    asyncio.run(use(raw_server(drip).url))
+    run(use(raw_server(drip).url))
 
 
-def test_what_arrives_is_heard_in_the_call_that_brings_it(raw_server: StartRaw) -> None:
+def test_what_arrives_is_heard_in_the_call_that_brings_it(raw_server: StartRaw, run: Run) -> None:
     async def use(url: str) -> None:
         async with opened(url) as (stream, _):
             reader, tasks = reader_of(stream), []
@@ -130,10 +140,10 @@ def test_what_arrives_is_heard_in_the_call_that_brings_it(raw_server: StartRaw) 
 
         assert tasks == [None]
 
-    asyncio.run(use(raw_server(says(b"1", b"2")).url))
+    run(use(raw_server(says(b"1", b"2")).url))
 
 
-def test_what_comes_after_enough_is_kept(raw_server: StartRaw) -> None:
+def test_what_comes_after_enough_is_kept(raw_server: StartRaw, run: Run) -> None:
     async def use(url: str) -> None:
         async with opened(url) as (stream, first):
             second, ending = await heard(stream, until=something)
@@ -143,10 +153,10 @@ def test_what_comes_after_enough_is_kept(raw_server: StartRaw) -> None:
 
             assert await heard(stream, until=something) == (b"123"[len(first + second) :], Ending.ENOUGH)
 
-    asyncio.run(use(raw_server(says(b"1", b"2", b"3")).url))
+    run(use(raw_server(says(b"1", b"2", b"3")).url))
 
 
-def test_what_hearing_raises_is_raised_where_it_is_listened(raw_server: StartRaw) -> None:
+def test_what_hearing_raises_is_raised_where_it_is_listened(raw_server: StartRaw, run: Run) -> None:
     async def use(url: str) -> None:
         async with opened(url) as (stream, _):
 
@@ -157,18 +167,18 @@ def test_what_hearing_raises_is_raised_where_it_is_listened(raw_server: StartRaw
                 await stream.listen(hear, lambda: 30.0)
             assert reader_of(stream).error is None
 
-    asyncio.run(use(raw_server(says(b"1", b"2")).url))
+    run(use(raw_server(says(b"1", b"2")).url))
 
 
-def test_silence_ends_it(raw_server: StartRaw) -> None:
+def test_silence_ends_it(raw_server: StartRaw, run: Run) -> None:
     async def use(url: str) -> None:
         async with opened(url) as (stream, _):
             assert await heard(stream, left=0.05) == (b"", Ending.SILENT)
 
-    asyncio.run(use(raw_server(says(b"1")).url))
+    run(use(raw_server(says(b"1")).url))
 
 
-def test_silence_counts_from_the_last_piece(raw_server: StartRaw) -> None:
+def test_silence_counts_from_the_last_piece(raw_server: StartRaw, run: Run) -> None:
     async def use(url: str) -> None:
         now = asyncio.get_running_loop().time
         async with opened(url) as (stream, _):
@@ -183,21 +193,25 @@ def test_silence_counts_from_the_last_piece(raw_server: StartRaw) -> None:
             assert await stream.listen(hear, lambda: heard_at + 0.3 - now()) is Ending.SILENT
             assert now() >= heard_at + 0.3 > began + 0.3
 
-    asyncio.run(use(raw_server(says(b"1", *[b"2"] * 10)).url))
+    run(use(raw_server(says(b"1", *[b"2"] * 10)).url))
 
 
-def test_where_the_event_loop_hides_its_transports_the_library_reads(raw_server: StartRaw) -> None:
+def test_where_no_transport_is_to_be_found_the_library_reads(
+    raw_server: StartRaw, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct, "transport_of", lambda _descriptor: None)
+    monkeypatch.setattr(direct, "_within", lambda _connection, _descriptor: None)
+
     async def use(url: str) -> None:
         async with opened(url) as (stream, first):
             assert stream._reader is None
 
             assert await is_whole(stream, first)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(use(raw_server(all_at_once).url))
+    run(use(raw_server(all_at_once).url))
 
 
-def test_a_protocol_of_another_library_is_left_alone(raw_server: StartRaw) -> None:
+def test_a_protocol_of_another_library_is_left_alone(raw_server: StartRaw, run: Run) -> None:
     async def use(url: str) -> None:
         reader, writer = await asyncio.open_connection(*url.removeprefix("http://").split(":"))
         writer.write(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
@@ -210,10 +224,10 @@ def test_a_protocol_of_another_library_is_left_alone(raw_server: StartRaw) -> No
         finally:
             writer.close()
 
-    asyncio.run(use(raw_server(all_at_once).url))
+    run(use(raw_server(all_at_once).url))
 
 
-def test_an_event_loop_that_was_busy_takes_no_stream_for_dead(start_server: Callable[..., LiveServer]) -> None:
+def test_a_busy_event_loop_takes_no_stream_for_dead(start_server: Callable[..., LiveServer], run: Run) -> None:
     server = start_server(heartbeat=0.05)
     broadcaster = server.services.broadcaster
 
@@ -229,4 +243,4 @@ def test_an_event_loop_that_was_busy_takes_no_stream_for_dead(start_server: Call
             await until_async(lambda: manager.is_realtime_enabled() and (manager.snapshot_age or 9.0) < 0.1)
             return [stream.number for stream in broadcaster.streams]
 
-    assert asyncio.run(use()) == [1]
+    assert run(use()) == [1]

@@ -5,8 +5,9 @@ kernel twice whether it wants to hear of the connection: a good part of the time
 for nothing, where a body is simply all that comes until the connection ends. So the transport gets another protocol,
 and what arrives is heard in the very call that brings it, without waking a task.
 
-What this leans on has no documentation: how the event loop finds a transport, and where the protocol that the library
-uses keeps what it has received. Without either, or with TLS, reads go the library's way.
+What this leans on has no documentation: how the event loop finds a transport, or the library's stream does where the
+loop does not tell (uvloop), and where the protocol that the library uses keeps what it has received. Without either, or
+with TLS, reads go the library's way.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def take(connection: Any, descriptor: int) -> DirectReader | None:
         connection: as the library has it.
         descriptor: of its socket; -1 when it is closed or hidden.
     """
-    transport = transport_of(descriptor)
+    transport = transport_of(descriptor) or _within(connection, descriptor)
     if transport is None or transport.is_closing() or connection.get_extra_info("ssl_object") is not None:
         return None
     protocol: Any = transport.get_protocol()
@@ -48,6 +49,16 @@ def take(connection: Any, descriptor: int) -> DirectReader | None:
     # The library reads only while somebody waits.
     transport.resume_reading()
     return reader
+
+
+def _within(connection: Any, descriptor: int) -> asyncio.Transport | None:
+    """Return the transport that the library's stream has, if it is the connection's."""
+    transport: Any = getattr(getattr(connection, "_stream", None), "_transport", None)
+    if not hasattr(transport, "set_protocol"):
+        return None
+    opened = transport.get_extra_info("socket")
+    found: asyncio.Transport | None = None if opened is None or opened.fileno() != descriptor else transport
+    return found
 
 
 class DirectReader(asyncio.Protocol):
