@@ -12,18 +12,22 @@ from typing import Any
 
 import pytest
 import trustme
+import uvloop
 from fronts import Front, TLSFront
+from live import LiveServer
 from rest import Rest
 from sdk_parts import ManagerOf
-from waiting import until
+from waiting import until, until_async
 
 import flagent
 from flagent import (
     TLS,
+    AsyncFlagentClient,
     AsyncOfflineManager,
     ConfigurationError,
     FlagentClient,
     FlagentError,
+    OfflineConfig,
     OfflineManager,
     SSEClient,
     TransportError,
@@ -267,3 +271,26 @@ def test_what_can_not_be_used_is_named(tmp_path: Path, make: Callable[[Path], An
 
     with pytest.raises(ConfigurationError, match=says):
         make(tmp_path)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_busy_event_loop_takes_no_stream_for_dead(
+    start_server: Callable[..., LiveServer], authority: trustme.CA, ca: Path, new_loop: Callable[[], Any]
+) -> None:
+    server = start_server(heartbeat=0.05)
+    broadcaster = server.services.broadcaster
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+
+    async def use(url: str) -> list[int]:
+        client = AsyncFlagentClient(url, tls=TLS(ca=ca))
+        async with AsyncOfflineManager(client, OfflineConfig(auto_refresh=False)) as manager:
+            await manager.enable_realtime_updates()
+            written = broadcaster.written
+            # Several times as long as the stream may be silent, nobody else has a turn on this event loop.
+            until(lambda: broadcaster.written > written + 3000)
+            await until_async(lambda: manager.is_realtime_enabled() and (manager.snapshot_age or 9.0) < 0.1)
+            return [stream.number for stream in broadcaster.streams]
+
+    with TLSFront(server.port, context) as front, asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(use(front.url)) == [1]

@@ -61,6 +61,10 @@ class Stream:
         """
         while self._reader is None:
             ending = await hear_piece(self._read, hear, left)
+            if ending is Ending.SILENT and self._begun and self._direct and left() > 0.0:
+                # What arrived while the event loop was busy is still to be read; where the body is framed, giving up a
+                # read has ended all of it.
+                continue
             if ending is not None:
                 return ending
         ending = await self._reader.listen(hear, left)
