@@ -190,8 +190,8 @@ def test_silence_counts_from_the_last_piece(raw_server: StartRaw, run: Run) -> N
                 return True
 
             began = now()
-            assert await stream.listen(hear, lambda: heard_at + 0.3 - now()) is Ending.SILENT
-            assert now() >= heard_at + 0.3 > began + 0.3
+            assert await stream.listen(hear, lambda: heard_at + 1.0 - now()) is Ending.SILENT
+            assert now() >= heard_at + 1.0 > began + 1.0
 
     run(use(raw_server(says(b"1", *[b"2"] * 10)).url))
 
@@ -228,7 +228,7 @@ def test_a_protocol_of_another_library_is_left_alone(raw_server: StartRaw, run: 
 
 
 def test_a_busy_event_loop_takes_no_stream_for_dead(start_server: Callable[..., LiveServer], run: Run) -> None:
-    server = start_server(heartbeat=0.05)
+    server = start_server(heartbeat=0.2)
     broadcaster = server.services.broadcaster
 
     async def use() -> list[int]:
@@ -236,11 +236,11 @@ def test_a_busy_event_loop_takes_no_stream_for_dead(start_server: Callable[..., 
             await manager.enable_realtime_updates()
             written = broadcaster.written
             # Several times as long as the stream may be silent, nobody else has a turn on this event loop.
-            until(lambda: broadcaster.written > written + 3000)
+            until(lambda: broadcaster.written > written + 1500)
             age = manager.snapshot_age
             assert age is not None
-            assert age > 0.3
-            await until_async(lambda: manager.is_realtime_enabled() and (manager.snapshot_age or 9.0) < 0.1)
+            assert age > 0.6
+            await until_async(lambda: manager.is_realtime_enabled() and (manager.snapshot_age or 9.0) < 0.4)
             return [stream.number for stream in broadcaster.streams]
 
     assert run(use()) == [1]

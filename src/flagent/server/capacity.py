@@ -44,7 +44,8 @@ def make_room(streams: int) -> None:
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    last = min(soft, streams + _BESIDES, _MOST_DESCRIPTORS) - 1
+    permitted = _MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else min(soft, _MOST_DESCRIPTORS)
+    last = min(permitted, streams + _BESIDES) - 1
     # It is only quicker with it.
     with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("rb") as null:
         os.close(fcntl.fcntl(null, fcntl.F_DUPFD_CLOEXEC, last))
