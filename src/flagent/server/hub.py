@@ -270,8 +270,7 @@ class Hub:
         missed = self.frames_after(cursor) if bridge is Bridge.CHANGES else None
         if missed is not None:
             return frames.changes(missed, wanted, encoding)
-        delta = self.delta(cursor, wanted) if bridge is Bridge.SYNC else None
-        if delta is not None:
+        if bridge is Bridge.SYNC and (delta := self.delta(cursor, wanted)) is not None:
             return _sync(delta, encoding)
         reason = "cursor is too old" if cursor.epoch == self.cursor.epoch else "cursor is of another log"
         return self.resync(encoding, reason)
