@@ -223,6 +223,11 @@ _near = st.builds(
 @example(case=("(?i)^i$", "İ"), operator="EREG")
 @example(case=("(?i)^(DE|Fr)$", "fR"), operator="EREG")
 @example(case=("(?i)bot", "\ud800BOT"), operator="EREG")
+@example(case=("^[ab]+@", "@"), operator="EREG")
+@example(case=("(?i)^[ab]+@", "@"), operator="EREG")
+@example(case=("(?i)^[ab]+A$", "a"), operator="EREG")
+@example(case=("^@[ab]+$", "@ab\n"), operator="EREG")
+@example(case=(r"^\w+$", "ſ"), operator="NEREG")
 def test_a_flag_with_a_pattern_of_texts_says_what_the_interpreter_says(case: tuple[str, str], operator: str) -> None:
     pattern, text = case
     flag = asking(pattern, operator)
@@ -252,6 +257,15 @@ def test_a_flag_with_a_pattern_of_texts_says_what_the_interpreter_says(case: tup
         ("(?i)Bot", "a ROBOT", "bo"),
         ("(?i)^(DE|fr)$", "Fr", "d"),
         (r"(?i)^.+@ACME\.com$", "Jane@Acme.Com", "@acme.com"),
+        ("^[a-z]+$", "abc", ""),
+        ("^[a-z]*$", "", "a\n"),
+        ("^[a-z]+@a$", "b@a", "@a"),
+        ("^[a-z]+@(a|b)", "c@bd", "@b"),
+        ("^[a-z]*[.](de|fr)$", ".fr", ".us"),
+        (r"^u-\d+$", "u-12", "u-"),
+        (r"-\d+$", "u-12", "u-"),
+        (r"-\d*$", "u-", "u-1a"),
+        ("(?i)^[A-c]+@X$", "aB^@x", "@x"),
     ],
 )
 def test_a_pattern_of_texts_needs_no_regular_expression(pattern: str, matches: str, does_not: str | None) -> None:
@@ -267,16 +281,16 @@ def test_a_pattern_of_texts_needs_no_regular_expression(pattern: str, matches: s
     [
         *("^[a-z]$", "a?", "^a{2,}$", "(a|b)", r"\?", ".", "^(a|b|c)(a|b|c)", ".+a", "a.+", "^.*a", "a.*$", "^.*$"),
         *(
-            "^[a-z]+@",
-            "^[a-z]+$",
-            "^[a-z]+@a$",
+            "^[a-z]+-[a-z]+$",
             "^v1[0-9]+$",
+            "^[a-z]+A$",
             "^[^@]+@a$",
             "^.+@[a-z]+$",
             "^.*(a|b).*$",
             "^[a?]+$",
             r"^.*\n$",
         ),
+        *("^[a-z]+[0-9]+$", "[a-z]+$", "^[a-z]{2,}@a$", "^[a-z]+(-|b)$"),
     ],
 )
 def test_what_is_not_one_comparison_of_texts_is_left_to_re(pattern: str) -> None:
@@ -288,6 +302,7 @@ def test_what_is_not_one_comparison_of_texts_is_left_to_re(pattern: str) -> None
     [
         pytest.param("^[a-z]+@acme", "a" * 2_000_000 + "@acme", id="anchored"),
         pytest.param("^[a-z]+@acme$", "a" * 2_000_000 + "@acme", id="a run"),
+        pytest.param("^[a-z]+@[0-9]+$", "a" * 2_000_000 + "@1", id="two runs"),
         pytest.param("^.+@acme$", "a" * 2_000_000 + "@acme", id="anything"),
         pytest.param("[0-9]{4}-x", "1" * 2_000_000 + "-x", id="anywhere"),
         pytest.param("needle", "a" * 2_000_000 + "needle", id="a text"),
@@ -311,6 +326,7 @@ def test_however_long_a_text_is_a_flag_says_what_the_interpreter_says(pattern: s
     [
         pytest.param("^[a-z]+@acme", "a" * 2_000_000 + "@acme", id="anchored"),
         pytest.param("^[a-z]+@acme$", "a" * 2_000_000 + "@acme", id="a run"),
+        pytest.param("^[a-z]+@[0-9]+$", "a" * 2_000_000 + "@1", id="two runs"),
         pytest.param("^.+@acme$", "a" * 2_000_000 + "@acme", id="anything"),
         pytest.param("[0-9]{4}-x", "1" * 2_000_000 + "-x", id="anywhere"),
         pytest.param("needle", "a" * 2_000_000 + "needle", id="a text"),

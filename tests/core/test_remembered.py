@@ -16,7 +16,9 @@ from flagent.core.remembered import Remembered, asked
 from flagent.core.results import Reason
 
 #: One that `re` is given, one with a question mark, and one of RE2's.
-PATTERNS = ["^[a-z]+@(acme|example)$", r"^[?a-z]+@acme$", "(?i)@acm[de]$"]
+PATTERNS = ["^[a-z]+@(acme|example)[a-z]*$", r"^[?a-z]+@acme$", "(?i)@acm[de]$"]
+#: One that is a `Literal`, of which only what matched is kept.
+LITERAL = "^[a-z]+@(acme|example)$"
 
 
 class Text(str):
@@ -49,7 +51,7 @@ _values = (
     | st.text("a@cme?é\ud800", max_size=8)
 )
 _conditions = st.lists(
-    st.tuples(st.sampled_from(["EREG", "NEREG"]), st.sampled_from(PATTERNS))
+    st.tuples(st.sampled_from(["EREG", "NEREG"]), st.sampled_from([*PATTERNS, LITERAL, "(?i)^[a-z]+@acme$"]))
     | st.sampled_from([("NEQ", "a@example"), ("EQ", "a@acme"), ("CONTAINS", "@"), ("EREG", "("), ("NEREG", "(")]),
     min_size=1,
     max_size=3,
@@ -60,6 +62,8 @@ _conditions = st.lists(
 @given(conditions=_conditions, values=st.lists(_values, min_size=1, max_size=6))
 @example(conditions=[("EREG", PATTERNS[2])], values=[b"a@acme", "a@acme", b"a@acme"])
 @example(conditions=[("NEREG", PATTERNS[0])], values=["a@acme", None, "a@acme", "x", None, "x"])
+@example(conditions=[("EREG", LITERAL)], values=["@acme", "a@acme", None, Text("a"), Text("a@acme"), 7, b"a@acme"])
+@example(conditions=[("EREG", "(?i)^[a-z]+@acme$")], values=["@ACME", "A@ACME", "\u212a@acme", None])
 def test_whatever_was_asked_before_a_flag_says_what_the_interpreter_says(
     conditions: list[tuple[str, str]], values: list[Any]
 ) -> None:
@@ -79,6 +83,18 @@ def test_the_last_text_that_matches_and_the_last_one_that_does_not_are_kept(patt
         decide("u", {"p": text})
 
     assert (kept.matched, kept.unmatched) == ("a@acme", "neither")
+
+
+def test_of_a_pattern_of_texts_what_matched_last_is_kept() -> None:
+    decide, kept = decider(asking(("EREG", LITERAL))), remembered(LITERAL)
+    unmatched, long = kept.unmatched, "a" * 1001 + "@acme"
+
+    for text in ("b@acme", "a@acme", "neither", "@acme"):
+        decide("u", {"p": text})
+
+    assert (kept.matched, kept.unmatched) == ("a@acme", unmatched)
+    decide("u", {"p": long})
+    assert kept.matched is long
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from .constraints import compile_search, compile_test, items
+from .constraints import compile_test, items
 from .literal_patterns import Literal
 from .model import Constraint
 from .patterns import simple
-from .remembered import asked
+from .remembered import asked, others
 from .texts import number, number_of, text
 
 #: How a property is read: as a text (None when it is missing, `NO_TEXT` when it has none, such as a list), as a number
@@ -92,22 +92,16 @@ def _comparison(constraint: Constraint) -> Condition:
 
 def _pattern(pattern: str, *, negative: bool) -> Condition:
     found = simple(pattern)
-    if isinstance(found, Literal):
-        source, constants = found.source, found.constants
-        if found.ascii_only:
-            source = f"({source} if {{v}}.isascii() else {{{len(constants)}}}({{v}}))"
-            constants += (compile_search(pattern) or _never,)
-        source = f"type({{v}}) is str and {source}"
-        return Condition(TEXT, _DENIED.format(source) if negative else source, constants)
+    if isinstance(found, Literal) and not found.looks_through:
+        source = (
+            f"({found.source}) if {found.plain('{v}')} else {{v}} is not None and {{{len(found.constants)}}}({{v}})"
+        )
+        return Condition(VALUE, _DENIED.format(source) if negative else source, (*found.constants, others(pattern)))
     how = asked(pattern)
     if how is None:
         return Condition(VALUE, "{v} is not None") if negative else _NEVER
     source = "{v} is not None and m is None" if negative else "m is not None"
     return Condition(VALUE, source, how.constants, how.source)
-
-
-def _never(_text: str) -> bool:
-    return False
 
 
 def texted(value: object) -> object:

@@ -24,14 +24,14 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from .literal_patterns import Anything, Literal, literal_of
+from .literal_patterns import Literal, Run, literal_of
 
 Match = Callable[[str], object | None]
 
 #: Pairs of first and last code point, in order and apart.
 _Set = tuple[tuple[int, int], ...]
 
-_LAST = 0x10FFFF
+_LAST, _FIRST_BEYOND_ASCII = 0x10FFFF, 0x80
 #: Before a pattern to which upper and lower case are the same.
 _FOLDED = "(?i)"
 #: What RE2 certainly has room for: characters of a pattern, and repetitions in it all together.
@@ -80,9 +80,13 @@ class _Item(Struct, frozen=True):
     endless: bool = False
 
     @property
-    def part(self) -> tuple[str, ...] | Anything:
+    def part(self) -> tuple[str, ...] | Run:
         """What `literal_patterns` knows it by."""
-        return Anything(self.optional) if self.endless and self.first == _ANY else self.texts
+        if self.endless and self.first == _ANY:
+            return Run(self.optional)
+        if self.endless and self.first[-1][1] < _FIRST_BEYOND_ASCII:
+            return Run(self.optional, "".join(chr(code) for one in self.first for code in range(one[0], one[1] + 1)))
+        return self.texts
 
     @property
     def width(self) -> int:

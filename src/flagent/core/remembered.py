@@ -10,10 +10,13 @@ text and answer would do as well, but making one takes a fifth of what looking f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from .constraints import compile_search
+from .constraints import Test, compile_search, compile_test
+from .literal_patterns import Literal
+from .model import Constraint
 from .patterns import Match, Search, simple
 from .texts import text
 
@@ -36,29 +39,36 @@ if {{v}} is not m:
    else: {{0}}.unmatched = {{v}}"""
 
 
+#: The same for a `Literal` that looks at each character: CONDITION, for what is PLAIN. It is so quick that asking how
+#: long a text is would be a tenth of it; so each pattern keeps the last one that matched, whatever its length.
+_LITERAL_SOURCE = """\
+m = {v}
+if {v} is not {0}.matched:
+ if PLAIN:
+  if CONDITION: {0}.matched = {v}
+  else: m = None
+ elif {v} is not None: m = {0}.other({v})"""
+
+
 class Remembered:
     """The last texts that a pattern was asked about.
 
     Args:
-        match: looks for the pattern in any text; returns None when there is no match.
+        other: see below.
 
     Attributes:
         matched: the last text in which it was found.
         unmatched: the last text in which it was not.
+        other: what tells of a property that is there and no plain text; None for no.
     """
 
-    __slots__ = ("_match", "matched", "unmatched")
+    __slots__ = ("matched", "other", "unmatched")
 
-    def __init__(self, match: Match) -> None:
-        self._match = match
+    def __init__(self, other: Callable[[object], object | None]) -> None:
         # Nothing else is these, and neither is None.
         self.matched: object = object()
         self.unmatched: object = object()
-
-    def other(self, value: object) -> object | None:
-        """Return what the pattern says of a property that is there and no plain text; None for no."""
-        form = text(value)
-        return None if form is None else self._match(form)
+        self.other = other
 
 
 class Asked(NamedTuple):
@@ -77,8 +87,14 @@ class Asked(NamedTuple):
 # Kept, so that other flags with the same pattern find it, and those of the next revision.
 @lru_cache(maxsize=256)
 def asked(pattern: str) -> Asked | None:
-    """Return how a pattern that is no `Literal` is asked, or None when it can't be compiled."""
+    """Return how a pattern is asked that takes longer than to remember its answer; None when it can't be compiled."""
     found = simple(pattern)
+    if isinstance(found, Literal):
+        names = [f"{{{number + 1}}}" for number in range(len(found.constants))]
+        condition = found.source.format(*names, v="{v}")
+        source = _LITERAL_SOURCE.replace("PLAIN", found.plain("{v}")).replace("CONDITION", condition)
+        other = others(pattern)
+        return Asked(source, (Remembered(lambda value: other(value) or None), *found.constants))
     if isinstance(found, Search):
         if not found.careful:
             return _asked("{1}({v})", found.match, found.match)
@@ -92,7 +108,25 @@ def asked(pattern: str) -> Asked | None:
 
 
 def _asked(source: str, match: Match, *constants: Match) -> Asked:
-    return Asked(_SOURCE.replace("ASKED", source), (Remembered(match), *constants))
+    def other(value: object) -> object | None:
+        form = text(value)
+        return None if form is None else match(form)
+
+    return Asked(_SOURCE.replace("ASKED", source), (Remembered(other), *constants))
+
+
+def others(pattern: str) -> Test:
+    """Return what a pattern says of a property that is there and not the kind of text that it is a `Literal` for."""
+    test: Test | None = None
+
+    def holds(value: object) -> bool:
+        nonlocal test
+        if test is None:
+            # Mostly there is none, and RE2 takes longer to compile a pattern than all the rest of a flag does.
+            test = compile_test(Constraint("", "EREG", pattern))
+        return test(value)
+
+    return holds
 
 
 def _careful(match: Match) -> Match:
