@@ -167,7 +167,7 @@ class Ruleset:
             result = self.decider(flag_key)(entity_id, entity_context)
         if debug and (flag := self.flag(flag_key)) is not None:
             return Interpreter(flag).evaluate(entity_id, entity_context, debug=True)
-        return _named(result, entity_id if type(entity_id) is str else id_text(entity_id))
+        return replace(result, entity_id=entity_id if type(entity_id) is str else id_text(entity_id))
 
     def evaluate_id(
         self, flag_id: int, entity_id: str, entity_context: Mapping[str, Any] | None = None, *, debug: bool = False
@@ -208,19 +208,3 @@ def _altered(befores: Mapping[str, Flag], flags: Mapping[str, Flag]) -> set[str]
     altered = set(compress(keys, map(is_not, map(befores.get, keys), flags.values())))
     altered.update(before_keys - keys)
     return altered
-
-
-def _named(result: EvalResult, entity_id: str) -> EvalResult:
-    return EvalResult(
-        result.flag_key,
-        result.reason,
-        result.flag_id,
-        result.flag_snapshot_id,
-        entity_id,
-        result.variant_key,
-        result.variant_id,
-        result.variant_attachment,
-        result.segment_id,
-        result.debug_logs,
-        result.message,
-    )

@@ -4,15 +4,15 @@ What is the same for everybody is not decided again. Flags of one shape that loo
 one loop, which reads these once, and is given the entity's buckets (`lanes`); it is made of the source of their
 functions, which is their docstring (`compiled`). For flags with `country EQ ..` that are on for a part of those it is
 
-    def fill(context, k1, rows, buckets, results):
+    def fill(named, entity, context, k1, rows, buckets):
         v0 = context.get(k1)
         if type(v0) is not str and v0 is not None: v0 = texted(v0)
-        for (at, k0, k3, k4, k5), n in zip(rows, buckets):
+        for (key, k0, k3, k4, k5), n in zip(rows, buckets):
             if (v0 == k0):
-                if n < k4: results[at] = k3; continue
-            results[at] = k5; continue
+                if n < k4: named[key] = replace(k3, entity_id=entity); continue
+            named[key] = replace(k5, entity_id=entity); continue
 
-Results get their entity's id by copies that are made without a step of Python for each.
+`named` has all keys before, in order: filling it is quicker than letting a dict grow.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from itertools import repeat
 from types import FunctionType
 from typing import Any, NamedTuple, cast
 
-from msgspec.structs import force_setattr
+from msgspec.structs import replace
 
 from .compiled import GLOBALS, Decider, only_result
 from .interpreter import id_text
@@ -37,10 +36,11 @@ _LOOP_FROM = 4
 _READING = (" v", " if type(v")
 #: The line that finds the bucket; in one flag it is the same bucket each time.
 _HASHING = re.compile(r" *n = crc32\(entity\.encode\(\), k(\d+)\) % \d+$")
+#: What a loop does where a function returns a result.
+_KEEPING = r"named[key] = replace(\1, entity_id=entity)"
+_GLOBALS = {**GLOBALS, "replace": replace}
 
 _Fill = Callable[..., None]
-#: It can be called with any result, and is one step of C.
-_copy: Callable[[EvalResult], EvalResult] = EvalResult.__copy__  # type: ignore[attr-defined]
 
 
 class Everything:
@@ -50,30 +50,24 @@ class Everything:
         deciders: what decides for each flag, with its key.
     """
 
-    __slots__ = ("_calls", "_deciders", "_empty", "_keys", "_plan")
+    __slots__ = ("_calls", "_deciders", "_empty", "_plan")
 
     def __init__(self, deciders: Sequence[tuple[str, Decider]]) -> None:
-        self._keys = [key for key, _ in deciders]
-        self._empty: dict[str, Any] = dict.fromkeys(self._keys)
-        self._deciders = [decide for _, decide in deciders]
+        self._empty: dict[str, Any] = dict.fromkeys(key for key, _ in deciders)
+        self._deciders = deciders
         self._calls = 0
         self._plan: _Plan | None = None
 
     def evaluate(self, entity_id: str, context: Mapping[str, Any] | None) -> dict[str, EvalResult]:
         """Return the results of all flags, by key; takes what `Ruleset.evaluate` does."""
-        results: Sequence[Any] | None = None
+        named = self._empty.copy()
         if type(entity_id) is str and entity_id and (context is None or type(context) is dict):
             plan = self._planned()
-            results = None if plan is None else plan.results(entity_id, context)
-        if results is None:
-            results = [decide(entity_id, context) for decide in self._deciders]
-        copies = list(map(_copy, results))
+            if plan is not None and plan.filled(named, entity_id, context):
+                return named
         entity = entity_id if type(entity_id) is str else id_text(entity_id)
-        # Nobody has seen the copies yet, so they may still be altered; the call returns None, and `any` goes on.
-        any(map(force_setattr, copies, repeat("entity_id"), repeat(entity)))
-        # Filling a copy that has all keys is quicker than letting one grow.
-        named = self._empty.copy()
-        named.update(zip(self._keys, copies, strict=True))
+        for key, decide in self._deciders:
+            named[key] = replace(decide(entity_id, context), entity_id=entity)
         return named
 
     def _planned(self) -> _Plan | None:
@@ -98,16 +92,21 @@ class _Group(NamedTuple):
 class _Plan:
     """How the flags are decided for an id that is a text and a context that is a dict, or none."""
 
-    __slots__ = ("_groups", "_settled", "_single")
+    __slots__ = ("_groups", "_settled", "_settled_keys", "_single")
 
-    def __init__(self, deciders: Sequence[Decider]) -> None:
-        self._settled = list(map(only_result, deciders))
-        self._single: list[tuple[int, Decider]] = []
+    def __init__(self, deciders: Sequence[tuple[str, Decider]]) -> None:
+        self._settled_keys: list[str] = []
+        self._settled: list[EvalResult] = []
+        self._single: list[tuple[str, Decider]] = []
         self._groups: list[_Group] = []
-        alike: dict[Any, list[tuple[int, Decider]]] = {}
-        for at, decide in enumerate(deciders):
-            if self._settled[at] is None:
-                alike.setdefault(_likeness(decide), []).append((at, decide))
+        alike: dict[Any, list[tuple[str, Decider]]] = {}
+        for key, decide in deciders:
+            result = only_result(decide)
+            if result is None:
+                alike.setdefault(_likeness(decide), []).append((key, decide))
+            else:
+                self._settled_keys.append(key)
+                self._settled.append(result)
         for likeness, members in alike.items():
             if likeness is None or len(members) < _LOOP_FROM:
                 self._single += members
@@ -115,20 +114,21 @@ class _Plan:
                 body, names = likeness
                 self._groups.append(_grouped(body, names, members))
 
-    def results(self, entity: str, context: Any) -> list[EvalResult | None] | None:
-        """Return the results in the order of the flags; None when something raised."""
-        results = self._settled.copy()
+    def filled(self, named: dict[str, EvalResult], entity: str, context: Any) -> bool:
+        """Put the results under the keys of `named`; return whether nothing raised. If so, some may be missing."""
         if context is None:
             context = {}
         try:
             encoded = entity.encode()
             for fill, names, rows, lanes in self._groups:
-                fill(context, *names, rows, lanes and lanes.buckets(encoded), results)
+                fill(named, entity, context, *names, rows, lanes and lanes.buckets(encoded))
         except Exception:  # noqa: BLE001 - as in the functions of the flags, which are asked then, and begin anew
-            return None
-        for at, decide in self._single:
-            results[at] = decide(entity, context)
-        return results
+            return False
+        for key, result in zip(self._settled_keys, self._settled, strict=True):
+            named[key] = replace(result, entity_id=entity)
+        for key, decide in self._single:
+            named[key] = replace(decide(entity, context), entity_id=entity)
+        return True
 
 
 def _likeness(decide: Decider) -> tuple[str, tuple[str, ...]] | None:
@@ -139,13 +139,13 @@ def _likeness(decide: Decider) -> tuple[str, tuple[str, ...]] | None:
     return decide.__doc__, tuple(constants[number + 1] for number in _loop(decide.__doc__, len(constants) - 1).named)
 
 
-def _grouped(body: str, names: tuple[str, ...], members: Sequence[tuple[int, Decider]]) -> _Group:
+def _grouped(body: str, names: tuple[str, ...], members: Sequence[tuple[str, Decider]]) -> _Group:
     first = cast("FunctionType", members[0][1])
     loop = _loop(body, len(first.__defaults__ or ()) - 1)
     rows, states = [], []
-    for at, decide in members:
+    for key, decide in members:
         constants = cast("FunctionType", decide).__defaults__ or ()
-        rows.append((at, *(constants[number + 1] for number in loop.others)))
+        rows.append((key, *(constants[number + 1] for number in loop.others)))
         states += [constants[number + 1] for number in loop.states[:1]]
     return _Group(_filling(loop.source), names, rows, Lanes(states) if states else None)
 
@@ -175,12 +175,13 @@ def _loop(body: str, constants: int) -> _Loop:
     named = tuple(int(number) for number in re.findall(r"context\.get\(k(\d+)\)", "\n".join(reading)))
     states = tuple(int(found[1]) for found in hashing)
     others = tuple(number for number in range(constants) if number not in named and number not in states)
-    row = "".join(("at", *(f", k{number}" for number in others)))
-    source = [f"def fill(context,{''.join(f' k{number},' for number in named)} rows, buckets, results):", *reading]
+    row = "".join(("key", *(f", k{number}" for number in others)))
+    names = "".join(f" k{number}," for number in named)
+    source = [f"def fill(named, entity, context,{names} rows, buckets):", *reading]
     source.append(f" for ({row}), n in zip(rows, buckets):" if states else f" for {row} in rows:")
     elsewhere = {*reading, *(found[0] for found in hashing)}
     deciding = "\n".join(f" {line}" for line in lines if line not in elsewhere)
-    source.append(re.sub(r"\breturn (.+)$", r"results[at] = \1; continue", deciding, flags=re.MULTILINE))
+    source.append(re.sub(r"\breturn (.+)$", rf"{_KEEPING}; continue", deciding, flags=re.MULTILINE))
     return _Loop("\n".join(source), named, states, others)
 
 
@@ -190,6 +191,6 @@ def _loop(body: str, constants: int) -> _Loop:
 @lru_cache(maxsize=1024)
 def _filling(source: str) -> _Fill:
     made: dict[str, Any] = {}
-    exec(source, GLOBALS, made)  # noqa: S102 - see above
+    exec(source, _GLOBALS, made)  # noqa: S102 - see above
     fill: _Fill = made["fill"]
     return fill
