@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import gc
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from zlib import crc32
+
+from msgspec.structs import replace
 
 from flagent import OfflineManager
 from flagent.core.changes import Snapshot
@@ -20,13 +21,17 @@ from flagent.core.evaluation import Ruleset
 from flagent.core.model import Constraint, Distribution, Flag, Segment, Variant
 from flagent.core.results import EvalResult, Reason
 
-KINDS = ("a", "b", "c", "d", "e", "f", "g", "result")
+KINDS = ("a", "b", "c", "d", "e", "f", "g", "result", "all")
 CALLS, SLOWER = 100, 130
+#: How many flags there are for `all`, a third of each of the first three kinds.
+ALL = 60
 
 #: What is counted one after the other: the kind, by whom, and how many evaluations.
 PARTS = [(kind, *part) for kind in KINDS for part in (("hand", CALLS), ("ours", CALLS), ("ours", SLOWER))]
 
 _EMAIL = r"^[a-z0-9._+-]+@(example|acme)\.(com|org)$"
+_RUN = "abcdefghijklmnopqrstuvwxyz0123456789._+-"
+_DOMAINS = frozenset(f"@{name}.{top}" for name in ("example", "acme") for top in ("com", "org"))
 _TEAMS = [f"team-{number:04}" for number in range(1000)]
 CONTEXT = {
     "country": "DE",
@@ -67,6 +72,7 @@ _FLAGS = [
     made(6, [(100, [("email", "EREG", _EMAIL)])]),
     made(7, [(100, [("email", "EREG", _EMAIL)])]),
 ]
+_ALL = [replace(_FLAGS[number % 3], id=number + 1, key=f"flag{number}") for number in range(ALL)]
 _ON = EvalResult("f", Reason.MATCH, 1, variant_key="on")
 _OFF = EvalResult("f", Reason.NO_MATCH, 1)
 
@@ -126,18 +132,23 @@ class Last:
         self.text: object = None
 
 
-def remembering(name: str, found: Callable[[str], Any]) -> ByHand:
+def stripping(name: str, characters: str, rest: frozenset[str]) -> ByHand:
     kept = Last()
 
     def decide(
-        entity: Any, context: Any, name: str = name, found: Callable[[str], Any] = found, last: Last = kept
+        entity: Any,
+        context: Any,
+        name: str = name,
+        characters: str = characters,
+        rest: frozenset[str] = rest,
+        last: Last = kept,
     ) -> EvalResult:
         if type(entity) is not str or not entity or type(context) is not dict:
             return _OFF
         value = context.get(name)
         if value is last.text:
             return _ON
-        if value is None or found(value) is None:
+        if type(value) is not str or value.lstrip(characters) not in rest:
             return _OFF
         last.text = value
         return _ON
@@ -156,9 +167,11 @@ class ManagerByHand:
             "c": two_conditions,
             "d": looked_up("tier", {f"t{number}": _ON for number in range(10)}.get),
             "e": looked_up("team", dict.fromkeys(_TEAMS, _ON).get),
-            "f": remembering("email", re.compile(_EMAIL).match),
-            "g": looked_up("email", re.compile(_EMAIL).match),
+            "f": stripping("email", _RUN, _DOMAINS),
+            "g": stripping("email", _RUN, _DOMAINS),
         }
+        first = [self.deciders[key] for key in "abc"]
+        self.all_deciders = {f"flag{number}": first[number % 3] for number in range(ALL)}
 
     def is_enabled(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> bool:
         held = self.held
@@ -167,39 +180,40 @@ class ManagerByHand:
         return held.deciders[flag_key](entity_id, entity_context).variant_key is not None
 
     def evaluate(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> EvalResult:
-        result = self.held.deciders[flag_key](entity_id, entity_context)
-        return EvalResult(
-            result.flag_key,
-            result.reason,
-            result.flag_id,
-            result.flag_snapshot_id,
-            entity_id,
-            result.variant_key,
-            result.variant_id,
-            result.variant_attachment,
-            result.segment_id,
-            result.debug_logs,
-            result.message,
-        )
+        return replace(self.held.deciders[flag_key](entity_id, entity_context), entity_id=entity_id)
+
+    def evaluate_all(self, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> dict[str, EvalResult]:
+        return {
+            key: replace(decide(entity_id, entity_context), entity_id=entity_id)
+            for key, decide in self.all_deciders.items()
+        }
 
 
-def manager() -> OfflineManager:
+def manager(flags: Sequence[Flag] = _FLAGS) -> OfflineManager:
     made = OfflineManager({})
-    made._replica.replace(Ruleset.compile(Snapshot.of("e", 1, _FLAGS)), None)
+    made._replica.replace(Ruleset.compile(Snapshot.of("e", 1, flags)), None)
     return made
 
 
 def evaluations(kind: str, by: str, calls: int) -> Callable[[], None]:
     """Return what evaluates so often, with everything that is needed for it at hand."""
+    callers = ((OTHERS if kind == "g" else CALLERS) * 2)[:calls]
+    if kind == "all":
+        evaluate_all = (manager(_ALL) if by == "ours" else ManagerByHand()).evaluate_all
+
+        def work() -> None:
+            for user, context in callers:
+                evaluate_all(user, context)
+
+        return work
     key, name = ("c", "evaluate") if kind == "result" else (kind, "is_enabled")
     evaluate = getattr(manager() if by == "ours" else ManagerByHand(), name)
-    callers = ((OTHERS if kind == "g" else CALLERS) * 2)[:calls]
 
-    def work() -> None:
+    def work_one() -> None:
         for user, context in callers:
             evaluate(key, user, context)
 
-    return work
+    return work_one
 
 
 def main() -> None:

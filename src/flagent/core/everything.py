@@ -7,9 +7,9 @@ functions, which is their docstring (`compiled`). For flags with `country EQ ..`
     def fill(named, entity, context, k1, rows, buckets):
         v0 = context.get(k1)
         if type(v0) is not str and v0 is not None: v0 = texted(v0)
-        for (key, k0, k3, k4, k5), n in zip(rows, buckets):
+        for (key, k0, k3, k5), n in zip(rows, buckets):
             if (v0 == k0):
-                if n < k4: named[key] = replace(k3, entity_id=entity); continue
+                if n: named[key] = replace(k3, entity_id=entity); continue
             named[key] = replace(k5, entity_id=entity); continue
 
 `named` has all keys before, in order: filling it is quicker than letting a dict grow.
@@ -36,6 +36,8 @@ _LOOP_FROM = 4
 _READING = (" v", " if type(v")
 #: The line that finds the bucket; in one flag it is the same bucket each time.
 _HASHING = re.compile(r" *n = crc32\(entity\.encode\(\), k(\d+)\) % \d+$")
+#: Where the bucket is asked for, and where it is compared with one bound.
+_BUCKET, _COMPARING = re.compile(r"\bn\b"), re.compile(r"\bif n < k(\d+):")
 #: What a loop does where a function returns a result.
 _KEEPING = r"named[key] = replace(\1, entity_id=entity)"
 _GLOBALS = {**GLOBALS, "replace": replace}
@@ -121,7 +123,7 @@ class _Plan:
         try:
             encoded = entity.encode()
             for fill, names, rows, lanes in self._groups:
-                fill(named, entity, context, *names, rows, lanes and lanes.buckets(encoded))
+                fill(named, entity, context, *names, rows, lanes and lanes.of(encoded))
         except Exception:  # noqa: BLE001 - as in the functions of the flags, which are asked then, and begin anew
             return False
         for key, result in zip(self._settled_keys, self._settled, strict=True):
@@ -142,12 +144,15 @@ def _likeness(decide: Decider) -> tuple[str, tuple[str, ...]] | None:
 def _grouped(body: str, names: tuple[str, ...], members: Sequence[tuple[str, Decider]]) -> _Group:
     first = cast("FunctionType", members[0][1])
     loop = _loop(body, len(first.__defaults__ or ()) - 1)
-    rows, states = [], []
+    rows = []
+    states: list[int] = []
+    bounds: list[int] = []
     for key, decide in members:
-        constants = cast("FunctionType", decide).__defaults__ or ()
-        rows.append((key, *(constants[number + 1] for number in loop.others)))
-        states += [constants[number + 1] for number in loop.states[:1]]
-    return _Group(_filling(loop.source), names, rows, Lanes(states) if states else None)
+        constants = (cast("FunctionType", decide).__defaults__ or ())[1:]
+        rows.append((key, *(constants[number] for number in loop.others)))
+        states += [constants[number] for number in loop.states[:1]]
+        bounds += [constants[number] for number in loop.bounds]
+    return _Group(_filling(loop.source), names, rows, Lanes(states, bounds) if states else None)
 
 
 class _Loop(NamedTuple):
@@ -157,12 +162,14 @@ class _Loop(NamedTuple):
         source: its source.
         named: which constants of a function are names of properties.
         states: which of them are the state to hash from, all of them the same.
-        others: which of them are neither.
+        bounds: which of them is the one that the bucket is compared with; none if there are several.
+        others: which of them are none of these.
     """
 
     source: str
     named: tuple[int, ...]
     states: tuple[int, ...]
+    bounds: tuple[int, ...]
     others: tuple[int, ...]
 
 
@@ -174,15 +181,20 @@ def _loop(body: str, constants: int) -> _Loop:
     hashing = [found for line in lines if (found := _HASHING.match(line)) is not None]
     named = tuple(int(number) for number in re.findall(r"context\.get\(k(\d+)\)", "\n".join(reading)))
     states = tuple(int(found[1]) for found in hashing)
-    others = tuple(number for number in range(constants) if number not in named and number not in states)
+    elsewhere = {*reading, *(found[0] for found in hashing)}
+    deciding = "\n".join(f" {line}" for line in lines if line not in elsewhere)
+    bounds = tuple(map(int, _COMPARING.findall(deciding)))
+    if len(_BUCKET.findall(deciding)) == len(bounds) == 1:
+        deciding = _COMPARING.sub("if n:", deciding)
+    else:
+        bounds = ()
+    others = tuple(number for number in range(constants) if number not in (*named, *states, *bounds))
     row = "".join(("key", *(f", k{number}" for number in others)))
     names = "".join(f" k{number}," for number in named)
     source = [f"def fill(named, entity, context,{names} rows, buckets):", *reading]
     source.append(f" for ({row}), n in zip(rows, buckets):" if states else f" for {row} in rows:")
-    elsewhere = {*reading, *(found[0] for found in hashing)}
-    deciding = "\n".join(f" {line}" for line in lines if line not in elsewhere)
     source.append(re.sub(r"\breturn (.+)$", rf"{_KEEPING}; continue", deciding, flags=re.MULTILINE))
-    return _Loop("\n".join(source), named, states, others)
+    return _Loop("\n".join(source), named, states, bounds, others)
 
 
 # As in `compiled`, there is nothing of a flag in a source.
