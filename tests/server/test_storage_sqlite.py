@@ -2,16 +2,23 @@
 
 import asyncio
 import sqlite3
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from stored import with_storage, writer_of
 
+from flagent.core import edits
+from flagent.core.changes import Change
+from flagent.core.edits import SIMPLE_BOOLEAN_FLAG, FlagPatch
 from flagent.errors import Closed, ConfigurationError, StorageUnavailable
-from flagent.server.storage import Storage, open_storage
+from flagent.server.storage import Storage, Stored, migrate, open_storage
 from flagent.server.storage.schema import metadata
 
 
@@ -42,6 +49,70 @@ def test_the_migrations_make_the_tables_that_the_statements_use(tmp_path: Path) 
 
     engine.dispose()
     assert differences == []
+
+
+def test_a_database_of_an_earlier_version_keeps_its_log_and_its_flags(tmp_path: Path) -> None:
+    async def write(storage: Storage) -> None:
+        writer = await writer_of(storage)
+        renamed, gone = await writer.create("a", SIMPLE_BOOLEAN_FLAG), await writer.create("b")
+        await writer.write(edits.update_flag(renamed, FlagPatch(key="other")), edits.delete_flag(gone))
+        await writer.create("c")
+
+    async def read(storage: Storage) -> tuple[Stored, list[Change]]:
+        return await storage.load(), await storage.changes_after(0)
+
+    with_storage(tmp_path / "new.db", write)
+    expected = with_storage(tmp_path / "new.db", read)
+    _copy_to_version("0003", tmp_path / "new.db", tmp_path / "old.db")
+
+    found = with_storage(tmp_path / "old.db", read)
+
+    assert found == expected
+    assert len(found[1]) == 5
+    with_storage(tmp_path / "old.db", write_more)
+    assert with_storage(tmp_path / "old.db", Storage.load).snapshot.revision == 6
+    assert _indexes(tmp_path / "old.db") == _indexes(tmp_path / "new.db")
+
+
+async def write_more(storage: Storage) -> None:
+    await (await writer_of(storage)).create("d")
+
+
+def _copy_to_version(version: str, source: Path, target: Path) -> None:
+    """Make a database as that version had it, with all that is in another one."""
+    engine = sa.create_engine(f"sqlite:///{target}")
+    config = Config()
+    config.set_main_option("script_location", str(migrate._SCRIPTS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+        connection.exec_driver_sql(f"ATTACH '{source}' AS newer")
+        for table in metadata.sorted_tables:
+            connection.exec_driver_sql(f"INSERT INTO main.{table.name} SELECT * FROM newer.{table.name}")
+    engine.dispose()
+
+
+def _indexes(path: Path) -> list[tuple[str, str]]:
+    connection = sqlite3.connect(path)
+    found = connection.execute("SELECT name, tbl_name FROM sqlite_master WHERE type = 'index' ORDER BY name").fetchall()
+    connection.close()
+    return found
+
+
+def test_an_edit_writes_a_page_for_each_table_and_index_that_it_is_about(tmp_path: Path) -> None:
+    async def write(storage: Storage) -> list[int]:
+        writer, wal, sizes = await writer_of(storage), tmp_path / "a.db-wal", []
+        flag = await writer.create("a")
+        for number in range(30):
+            await writer.write(edits.update_flag(flag, FlagPatch(description=f"number {number}")))
+            sizes.append(wal.stat().st_size)
+        return sizes
+
+    sizes = with_storage(tmp_path / "a.db", write)
+
+    # The head of the log, the log with the indexes of its flags and moments, and the flag.
+    pages = [(after - before) / (24 + 4096) for before, after in pairwise(sizes)]
+    assert median(pages) == 5
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:

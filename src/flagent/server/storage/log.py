@@ -37,6 +37,8 @@ _insert_change = change_log.insert()
 _this_flag = flag.c.id == sa.bindparam("flag_id")
 _insert_flag = flag.insert()
 _update_flag = flag.update().where(_this_flag).values({name: sa.bindparam(name) for name in ("key", "deleted", "body")})
+# Mostly the key stays what it is; its index would be written all the same if it were set.
+_update_body = flag.update().where(_this_flag, ~flag.c.deleted).values(body=sa.bindparam("body"))
 _mark_deleted = flag.update().where(_this_flag).values(deleted=True)
 _delete_flag = flag.delete().where(_this_flag)
 _select_changes = (
@@ -237,6 +239,8 @@ def _store(connection: sa.Connection, change: Change, body: str | None) -> None:
     if body is None:
         # A flag that can be restored stays as it was, with a mark; its key stays taken.
         connection.execute(_delete_flag if change.data.get("permanent") == "true" else _mark_deleted, this)
+        return
+    if change.previous_key is None and connection.execute(_update_body, {"body": body} | this).rowcount:
         return
     values = {"key": change.flag_key, "deleted": False, "body": body}
     if connection.execute(_update_flag, values | this).rowcount == 0:

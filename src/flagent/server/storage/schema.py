@@ -29,7 +29,8 @@ log_head = sa.Table(
 change_log = sa.Table(
     "change_log",
     metadata,
-    sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+    # On SQLite it is the number of the row, which only an INTEGER can be; that has 64 bits there.
+    sa.Column("revision", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=False),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
     sa.Column("actor", sa.Text),
     sa.Column("type", sa.Text, nullable=False),
