@@ -13,7 +13,8 @@ from sse_messages import Message, parse
 
 from flagent.core.changes import Cursor
 from flagent.core.model import Constraint, Distribution, Flag, Segment, Tag, Variant
-from flagent.server.entity_reader import Entity, EntityReader, Histories
+from flagent.server.answers import Answers, View
+from flagent.server.entity_reader import Entity, EntityReader
 from flagent.server.filters import EVERYTHING, Filter
 from flagent.server.hub import Hub
 from flagent.wire.encodings import FULL, Messages
@@ -49,10 +50,9 @@ class Listener:
     ) -> None:
         self.reader = EntityReader(
             hub,
-            Histories(hub),
+            Answers(hub),
             Entity("u1", {"country": country}),
-            wanted,
-            visible_only=visible_only,
+            View(wanted, visible_only),
             cursor=cursor,
             encoding=FULL,
         )

@@ -1,30 +1,28 @@
 """What the stream for one entity says: results, whenever they are others, and nothing about rules.
 
 Nothing is kept per entity: what a flag was before a change is in the change's frame, so both sides of
-it are evaluated when it happens. A reader that fell behind what is in memory gets all results anew.
+it are evaluated when it happens (`answers`). A reader that fell behind what is in memory gets all results anew.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from ..core.changes import Cursor, Snapshot
-from ..core.evaluation import EvalResult, Reason, Ruleset
-from ..core.model import Flag
+from ..core.changes import Cursor
+from ..core.compiled import Decider
 from ..wire.encodings import NOTHING, Encoding, Messages
-from ..wire.results import EntityResult, EntityResults, EntityUpdate
-from .filters import EVERYTHING, Filter
-from .frames import Frame
+from ..wire.results import EntityResults
+from .answers import Answers, AnswersAt, View
 from .hub import Hub
 from .readers import goodbye
 
-#: Flags evaluated before others on the event loop have a turn: about a millisecond.
-_SLICE = 100
+#: Flags evaluated before others on the event loop have a turn: less than a millisecond.
+_SLICE = 1000
 
 
 class Entity(Struct, frozen=True):
@@ -39,89 +37,36 @@ class Entity(Struct, frozen=True):
     context: Mapping[str, Any]
 
 
-class Histories:
-    """What readers of different entities have in common.
-
-    These are rules as they were before the changes that are in memory, and results as they are written: entities are
-    many, and the variants of a flag few.
-    """
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._at = hub.cursor
-        self._before: dict[int, Ruleset] = {}
-        self._updates: dict[tuple[Encoding, str, int, str | None, str], bytes] = {}
-
-    def before(self, frame: Frame) -> Ruleset | None:
-        """Return what evaluates the flag as it was before a change; None when there was none."""
-        if frame.before is None:
-            return None
-        self._renew()
-        found = self._before.get(frame.change.revision)
-        if found is None:
-            found = Ruleset.compile(Snapshot.of("", 0, (frame.before,)))
-            self._before[frame.change.revision] = found
-        return found
-
-    def update(self, encoding: Encoding, result: EntityResult) -> bytes:
-        """Return the message that tells a result of the newest rules; the attachment follows from flag and variant."""
-        self._renew()
-        place = (encoding, result.flag_key, result.flag_id, result.variant_key, result.reason)
-        made = self._updates.get(place)
-        if made is None:
-            message = EntityUpdate(str(self._at), result)
-            made = self._updates[place] = encoding.encode(message, self._at)
-        return made
-
-    def _renew(self) -> None:
-        if self._at is not self._hub.cursor:
-            self._at, self._before, self._updates = self._hub.cursor, {}, {}
-
-
 class EntityReader:
     """A reader of one entity's results.
 
     Args:
         hub: has the rules.
-        histories: what the rules were.
+        answers: what it has in common with others.
         entity: who.
-        wanted: of which flags.
-        visible_only: whether only flags that are marked client-visible exist for this reader.
+        view: of which flags.
         cursor: at which the reader has all results; None for one that has nothing.
         encoding: how to write them.
     """
 
-    __slots__ = (
-        "_encoding",
-        "_entity",
-        "_histories",
-        "_hub",
-        "_visible_only",
-        "catch_up",
-        "cursor",
-        "wanted",
-    )
+    __slots__ = ("_answers", "_encoding", "_entity", "_hub", "_is_new", "_view", "catch_up", "cursor", "wanted")
     compatible = False
 
     def __init__(
-        self,
-        hub: Hub,
-        histories: Histories,
-        entity: Entity,
-        wanted: Filter,
-        *,
-        visible_only: bool,
-        cursor: Cursor | None,
-        encoding: Encoding,
+        self, hub: Hub, answers: Answers, entity: Entity, view: View, *, cursor: Cursor | None, encoding: Encoding
     ) -> None:
         self.cursor = hub.cursor if cursor is None else cursor
+        self.wanted = view.wanted
         self._hub = hub
-        self._histories = histories
+        self._answers = answers
         self._entity = entity
-        self.wanted = wanted
-        self._visible_only = visible_only
+        self._view = view
         self._encoding = encoding
-        self.catch_up: Callable[[], AsyncIterator[Messages]] | None = self._everything if cursor is None else None
+        self.catch_up: Callable[[], AsyncIterator[Messages]] | None = None
+        # Few results are told at once.
+        self._is_new = cursor is None and len(answers.newest().deciders(view)) <= _SLICE
+        if cursor is None and not self._is_new:
+            self.catch_up = self._everything
 
     @property
     def seen(self) -> Cursor:
@@ -132,17 +77,16 @@ class EntityReader:
     def alike(self) -> Hashable | None:
         """Who is evaluated, for whom and on what; several tabs of one user share the work."""
         entity = self._entity.id, _canonical(self._entity.context)
-        return self._encoding, entity, self.wanted, self._visible_only
+        return self._encoding, entity, self._view
 
     def copy(self) -> Self:
         """Return another reader that stands where this one does."""
         return type(self)(
             self._hub,
-            self._histories,
+            self._answers,
             self._entity,
-            self.wanted,
-            visible_only=self._visible_only,
-            cursor=None if self.catch_up is not None else self.cursor,
+            self._view,
+            cursor=None if self._is_new or self.catch_up is not None else self.cursor,
             encoding=self._encoding,
         )
 
@@ -152,14 +96,21 @@ class EntityReader:
             self.cursor = cursor
 
     def news(self) -> Messages:
-        """Return the results that changed."""
+        """Return the results that changed; all of them to who is new."""
+        if self._is_new:
+            self._is_new = False
+            answers = self._answers.newest()
+            return self._whole(answers, self._results(answers, answers.deciders(self._view)))
         if self.cursor is self._hub.cursor or self._hub.is_ahead(self.cursor):
             return NOTHING
-        missed = self._hub.frames_after(self.cursor)
-        if missed is None:
+        answers = self._answers.newest()
+        turns = answers.turns_after(self.cursor, self._view)
+        if turns is None:
             return self._all_at_once()
-        self.cursor = self._hub.cursor
-        return self._encoding.joined(self._histories.update(self._encoding, each) for each in self._changed(missed))
+        self.cursor = answers.cursor
+        encoding, who, context = self._encoding, self._entity.id, self._entity.context
+        told = [answers.update(encoding, before(who, context), after(who, context)) for before, after in turns]
+        return encoding.joined(filter(None, told))
 
     def sign(self) -> Messages:
         """Return a heartbeat, without the digest: it is about rules."""
@@ -181,73 +132,29 @@ class EntityReader:
 
     async def _everything(self) -> AsyncIterator[Messages]:
         """Yield all results of one state; others have turns meanwhile."""
-        ruleset = self._hub.ruleset
-        results = []
-        for position, (flag, key) in enumerate(self._flags(ruleset.snapshot), 1):
-            results.append(self._result(ruleset, flag, key))
-            if position % _SLICE == 0:
+        answers = self._answers.newest()
+        deciders = answers.deciders(self._view)
+        results: list[Raw] = []
+        for begin in range(0, len(deciders), _SLICE):
+            if begin:
                 await asyncio.sleep(0)
-        self.cursor = ruleset.snapshot.cursor
-        yield self._whole(results)
+            results += self._results(answers, deciders[begin : begin + _SLICE])
+        yield self._whole(answers, results)
 
     def _all_at_once(self) -> Messages:
         # The broadcaster asks for it again, and then lets it take its time.
         self.catch_up = self._everything
         return NOTHING
 
-    def _whole(self, results: list[EntityResult]) -> Messages:
+    def _results(self, answers: AnswersAt, deciders: Sequence[Decider]) -> list[Raw]:
+        part, encoding, who, context = answers.part, self._encoding, self._entity.id, self._entity.context
+        return [part(encoding, decide(who, context)) for decide in deciders]
+
+    def _whole(self, answers: AnswersAt, results: list[Raw]) -> Messages:
+        self.cursor = answers.cursor
         message = EntityResults(str(self.cursor), results)
         return self._encoding.joined((self._encoding.encode(message, self.cursor),))
-
-    def _flags(self, snapshot: Snapshot) -> Iterable[tuple[Flag | None, str]]:
-        """Return the flags that the reader asked for, and the keys that it asked for and that are not there."""
-        wanted = self.wanted
-        if wanted.keys is not None and wanted.ids is None and wanted.tags is None:
-            return [(snapshot.flags.get(key), key) for key in sorted(wanted.keys)]
-        passing = (flag for flag in snapshot.flags.values() if wanted is EVERYTHING or wanted.passes_flag(flag))
-        return [(flag, flag.key) for flag in passing if self._visible(flag)]
-
-    def _changed(self, missed: list[Frame]) -> list[EntityResult]:
-        """Return what is different now, by key: a flag that was renamed is gone under one and new under another."""
-        # The first frame of a flag knows what it was, and the present is what it is.
-        first: dict[int, Frame] = {}
-        for frame in missed:
-            if frame.passes(self.wanted):
-                first.setdefault(frame.change.flag_id, frame)
-        before: dict[str, EntityResult] = {}
-        after: dict[str, EntityResult] = {}
-        ruleset = self._hub.ruleset
-        for flag_id, frame in first.items():
-            old, new = self._histories.before(frame), ruleset.snapshot.by_id(flag_id)
-            # One that did not pass before was never told of.
-            if old is not None and frame.before is not None and self._passes(frame.before):
-                before[frame.before.key] = self._result(old, frame.before, frame.before.key)
-                after.setdefault(frame.before.key, _nothing(frame.before.key))
-            if new is not None and self._passes(new):
-                after[new.key] = self._result(ruleset, new, new.key)
-        return [result for key, result in after.items() if result != before.get(key, _nothing(key))]
-
-    def _passes(self, flag: Flag) -> bool:
-        return self.wanted is EVERYTHING or self.wanted.passes_flag(flag)
-
-    def _visible(self, flag: Flag) -> bool:
-        return flag.client_visible or not self._visible_only
-
-    def _result(self, ruleset: Ruleset, flag: Flag | None, key: str) -> EntityResult:
-        if flag is None or not self._visible(flag):
-            return _nothing(key)
-        return _shown(ruleset.evaluate_id(flag.id, self._entity.id, self._entity.context))
 
 
 #: Contexts come from JSON, so all of them can be written as such.
 _canonical = msgspec.json.Encoder(order="deterministic").encode
-
-
-def _nothing(key: str) -> EntityResult:
-    return EntityResult(key, 0, None, None, Reason.FLAG_NOT_FOUND.value)
-
-
-def _shown(result: EvalResult) -> EntityResult:
-    return EntityResult(
-        result.flag_key, result.flag_id, result.variant_key, result.variant_attachment, result.reason.value
-    )

@@ -10,8 +10,9 @@ from msgspec import Struct
 from ..core.changes import Cursor
 from ..core.model import wire_name
 from ..wire.encodings import Encoding, Messages
+from .answers import Answers, View
 from .asgi import Refusal
-from .entity_reader import Entity, EntityReader, Histories
+from .entity_reader import Entity, EntityReader
 from .filters import Filter
 from .gate import Access
 from .hub import Bridge, Hub
@@ -82,7 +83,7 @@ class Watching:
     def __init__(self, hub: Hub, opening: Opening) -> None:
         self._hub = hub
         self._opening = opening
-        self._histories = Histories(hub)
+        self._answers = Answers(hub)
 
     def entity(self, watch: Watch, access: Access, encoding: Encoding) -> tuple[EntityReader, Messages]:
         """Return the reader of a stream, and what it is told first.
@@ -101,10 +102,9 @@ class Watching:
             resume = "current" if self._hub.bridge(cursor) is Bridge.CURRENT else "changes"
         reader = EntityReader(
             self._hub,
-            self._histories,
+            self._answers,
             Entity(watch.entity_id, watch.entity_context or {}),
-            watch.wanted,
-            visible_only=access.kind is KeyKind.CLIENT,
+            View(watch.wanted, access.kind is KeyKind.CLIENT),
             cursor=cursor,
             encoding=encoding,
         )

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import Raw, Struct
 
 from ..core.changes import Cursor, Delta
 from . import sse
@@ -53,6 +54,9 @@ class Encoding(Protocol):
     def encode(self, message: Said, cursor: Cursor | None = None) -> bytes:
         """Return one message; `cursor` is where its reader stands after it, if it moves there."""
 
+    def part(self, value: Struct) -> Raw:
+        """Return what can stand for the value in messages that are encoded."""
+
     def joined(self, messages: Iterable[bytes]) -> Messages:
         """Return what to write for these messages."""
 
@@ -67,6 +71,10 @@ class EventStream:
     def encode(self, message: Said, cursor: Cursor | None = None) -> bytes:
         """Return one event."""
         return sse.encode(data_of(message), event=kind_of(message), id="" if cursor is None else str(cursor))
+
+    def part(self, value: Struct) -> Raw:
+        """Return the value as JSON."""
+        return Raw(_encode_json(value))
 
     def joined(self, messages: Iterable[bytes]) -> Messages:
         """Return all events as one body."""
@@ -84,6 +92,10 @@ class JsonMessages:
         """Return one text."""
         return _encode_json(_members(message))
 
+    def part(self, value: Struct) -> Raw:
+        """Return the value as JSON."""
+        return Raw(_encode_json(value))
+
     def joined(self, messages: Iterable[bytes]) -> Messages:
         """Return the texts."""
         return tuple(messages)
@@ -98,6 +110,10 @@ class MsgpackMessages:
     def encode(self, message: Said, cursor: Cursor | None = None) -> bytes:  # noqa: ARG002 - it is in `revision`
         """Return one map."""
         return pack(_members(message))
+
+    def part(self, value: Struct) -> Raw:
+        """Return the value as MessagePack."""
+        return Raw(pack(value))
 
     def joined(self, messages: Iterable[bytes]) -> Messages:
         """Return the maps."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from ..core.model import wire_name
 
@@ -32,11 +33,11 @@ class EntityResults(Struct, frozen=True):
 
     Attributes:
         revision: the cursor at which they hold.
-        evaluations: one for each flag that was asked for.
+        evaluations: one for each flag that was asked for, as it is or as it is written.
     """
 
     revision: str
-    evaluations: list[EntityResult]
+    evaluations: Sequence[EntityResult | Raw]
 
 
 class EntityUpdate(Struct, frozen=True):
