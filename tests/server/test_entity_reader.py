@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
+import pytest
 from change_log import EPOCH, Log, flag
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,12 +14,13 @@ from msgspec.structs import replace
 from sse_messages import Message, parse
 
 from flagent.core.changes import Cursor
+from flagent.core.interpreter import Interpreter
 from flagent.core.model import Constraint, Distribution, Flag, Segment, Tag, Variant
 from flagent.server.answers import Answers, View
 from flagent.server.entity_reader import Entity, EntityReader
 from flagent.server.filters import EVERYTHING, Filter
 from flagent.server.hub import Hub
-from flagent.wire.encodings import FULL, Messages
+from flagent.wire.encodings import FULL, JSON, MSGPACK, Encoding, Messages
 
 
 def switched(flag_id: int, key: str, *, country: str = "", variant: str = "on", **members: Any) -> Flag:
@@ -47,14 +50,19 @@ class Listener:
         country: str = "DE",
         visible_only: bool = False,
         cursor: Cursor | None = None,
+        answers: Answers | None = None,
+        encoding: Encoding = FULL,
     ) -> None:
+        self.wanted, self.country, self.visible_only = wanted, country, visible_only
+        self.turns_of_others = 0
+        self._encoding = encoding
         self.reader = EntityReader(
             hub,
-            Answers(hub),
+            answers or Answers(hub),
             Entity("u1", {"country": country}),
             View(wanted, visible_only),
             cursor=cursor,
-            encoding=FULL,
+            encoding=encoding,
         )
         self.heard: list[Message] = []
         self.known: dict[str, Any] = {}
@@ -64,8 +72,8 @@ class Listener:
         """Take what is new, as the broadcaster does; return the types of the events."""
         messages: Messages = () if self.reader.catch_up else self.reader.news()
         if self.reader.catch_up is not None:
-            messages = asyncio.run(whole(self.reader))
-        heard = parse(b"".join(messages))
+            messages = asyncio.run(self._whole())
+        heard = self._decoded(messages)
         for message in heard:
             for result in message.data.get("evaluations", [message.data.get("evaluation")]):
                 self.known[result["flagKey"]] = result
@@ -74,16 +82,29 @@ class Listener:
         self.heard += heard
         return [message.type for message in heard]
 
+    async def _whole(self) -> Messages:
+        assert self.reader.catch_up is not None
+        other = asyncio.create_task(self._count_turns())
+        found = [messages async for messages in self.reader.catch_up()]
+        other.cancel()
+        self.reader.catch_up = None
+        return tuple(message for messages in found for message in messages)
+
+    async def _count_turns(self) -> None:
+        while True:
+            self.turns_of_others += 1
+            await asyncio.sleep(0)
+
+    def _decoded(self, messages: Messages) -> list[Message]:
+        if self._encoding is FULL:
+            return parse(b"".join(messages))
+        decode = msgspec.json.decode if self._encoding is JSON else msgspec.msgpack.decode
+        found = [decode(message) for message in messages]
+        return [Message(each["type"], each, each["revision"]) for each in found]
+
     def variants(self) -> dict[str, str | None]:
         """Return the variant of each flag that there is."""
         return {key: each["variantKey"] for key, each in self.known.items() if each["reason"] != "FLAG_NOT_FOUND"}
-
-
-async def whole(reader: EntityReader) -> Messages:
-    assert reader.catch_up is not None
-    found = [messages async for messages in reader.catch_up()]
-    reader.catch_up = None
-    return tuple(message for messages in found for message in messages)
 
 
 def test_it_begins_with_all_results() -> None:
@@ -222,34 +243,66 @@ def worlds(draw: st.DrawFn) -> Flag:
     changes=st.lists(worlds() | st.integers(1, 3), max_size=14),
     looks=st.sets(st.integers(0, 14)),
     wanted=st.sampled_from(FILTERS),
-    visible_only=st.booleans(),
     ring=st.sampled_from([1, 3, 1024]),
+    kept=st.sampled_from([0, 1, 10_000]),
+    encoding=st.sampled_from([FULL, JSON, MSGPACK]),
 )
-def test_whenever_it_looks_it_knows_what_one_that_begins_now_is_told(
-    changes: list[Flag | int], looks: set[int], wanted: Filter, visible_only: bool, ring: int
+def test_whenever_they_look_they_know_what_is_so_now(
+    changes: list[Flag | int], looks: set[int], wanted: Filter, ring: int, kept: int, encoding: Encoding
 ) -> None:
     log = Log()
     hub = Hub(log.stored(), ring=ring)
-    listener = Listener(hub, wanted, visible_only=visible_only)
-    for position, change in enumerate(changes):
-        if isinstance(change, int):
-            if log.snapshot.by_id(change) is not None:
-                hub.deliver([log.delete(change)])
-        else:
-            holder = log.snapshot.flags.get(change.key)
-            if holder is None or holder.id == change.id:
-                hub.deliver([log.put(change)])
-        if position in looks:
+    answers = Answers(hub)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flagent.server.answers._MOST_KEPT", kept)
+        listeners = [
+            Listener(hub, wanted, country=country, visible_only=visible_only, answers=answers, encoding=encoding)
+            for country in ("DE", "FR")
+            for visible_only in (False, True)
+        ]
+        for position, change in enumerate(changes):
+            if isinstance(change, int):
+                if log.snapshot.by_id(change) is not None:
+                    hub.deliver([log.delete(change)])
+            else:
+                holder = log.snapshot.flags.get(change.key)
+                if holder is None or holder.id == change.id:
+                    hub.deliver([log.put(change)])
+            if position in looks:
+                # Not all of them at the same time.
+                for listener in listeners[position % 2 :]:
+                    listener.listen()
+                    assert existing(listener) == evaluated(hub, listener)
+                    assert listener.listen() == []
+        for listener in listeners:
             listener.listen()
-            assert existing(listener) == existing(Listener(hub, wanted, visible_only=visible_only))
-            assert listener.listen() == []
-    listener.listen()
+            assert existing(listener) == evaluated(hub, listener)
 
-    fresh = Listener(hub, wanted, visible_only=visible_only)
-    assert existing(listener) == existing(fresh)
-    if visible_only:
-        hidden = {each.key for each in hub.snapshot.flags.values() if not each.client_visible}
-        assert not hidden & existing(fresh).keys()
+
+def evaluated(hub: Hub, listener: Listener) -> dict[str, Any]:
+    """Return the result of each flag that a stream is about, flag by flag."""
+    found = {}
+    for one in hub.snapshot.flags.values():
+        if listener.wanted.passes_flag(one) and (one.client_visible or not listener.visible_only):
+            result = Interpreter(one).evaluate("u1", {"country": listener.country})
+            found[one.key] = {
+                "flagKey": one.key,
+                "flagID": one.id,
+                "variantKey": result.variant_key,
+                "variantAttachment": result.variant_attachment,
+                "reason": result.reason.value,
+            }
+    return found
+
+
+def test_many_results_are_told_in_turns_with_others() -> None:
+    hub = Hub(Log(*(switched(number, f"flag{number}", variant="v") for number in range(1, 2502))).stored())
+    listener = Listener(hub)
+
+    assert [message.type for message in listener.heard] == ["evaluations"]
+    assert len(listener.variants()) == 2501
+    # Of three slices.
+    assert listener.turns_of_others >= 2
 
 
 def existing(listener: Listener) -> dict[str, Any]:
