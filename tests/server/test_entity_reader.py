@@ -16,7 +16,7 @@ from sse_messages import Message, parse
 from flagent.core.changes import Cursor
 from flagent.core.interpreter import Interpreter
 from flagent.core.model import Constraint, Distribution, Flag, Segment, Tag, Variant
-from flagent.server.answers import Answers, View
+from flagent.server.entity_answers import Answers, View
 from flagent.server.entity_reader import Entity, EntityReader
 from flagent.server.filters import EVERYTHING, Filter
 from flagent.server.hub import Hub
@@ -254,7 +254,7 @@ def test_whenever_they_look_they_know_what_is_so_now(
     hub = Hub(log.stored(), ring=ring)
     answers = Answers(hub)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("flagent.server.answers._MOST_KEPT", kept)
+        patch.setattr("flagent.server.entity_answers._MOST_KEPT", kept)
         listeners = [
             Listener(hub, wanted, country=country, visible_only=visible_only, answers=answers, encoding=encoding)
             for country in ("DE", "FR")

@@ -1,7 +1,7 @@
 """What the stream for one entity says: results, whenever they are others, and nothing about rules.
 
 Nothing is kept per entity: what a flag was before a change is in the change's frame, so both sides of
-it are evaluated when it happens (`answers`). A reader that fell behind what is in memory gets all results anew.
+it are evaluated when it happens (`entity_answers`). A reader that fell behind what is in memory gets all results anew.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..core.changes import Cursor
 from ..core.compiled import Decider
 from ..wire.encodings import NOTHING, Encoding, Messages
 from ..wire.results import EntityResults
-from .answers import Answers, AnswersAt, View
+from .entity_answers import Answers, AnswersAt, View
 from .hub import Hub
 from .readers import goodbye
 

@@ -10,8 +10,8 @@ from msgspec import Struct
 from ..core.changes import Cursor
 from ..core.model import wire_name
 from ..wire.encodings import Encoding, Messages
-from .answers import Answers, View
 from .asgi import Refusal
+from .entity_answers import Answers, View
 from .entity_reader import Entity, EntityReader
 from .filters import Filter
 from .gate import Access
