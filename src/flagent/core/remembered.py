@@ -115,6 +115,7 @@ def _asked(source: str, match: Match, *constants: Match) -> Asked:
     return Asked(_SOURCE.replace("ASKED", source), (Remembered(other), *constants))
 
 
+@lru_cache(maxsize=256)
 def others(pattern: str) -> Test:
     """Return what a pattern says of a property that is there and not the kind of text that it is a `Literal` for."""
     test: Test | None = None
