@@ -87,7 +87,7 @@ class AnswersAt:
         self._deciders: dict[View, Sequence[Decider]] = {}
         self._turns: dict[tuple[Cursor, View], list[Turn] | None] = {}
         # By the identity of results, which are shared (`core.compiled`) and kept beside.
-        self._parts: dict[tuple[Encoding, int], tuple[EvalResult, Raw]] = {}
+        self._parts: dict[Encoding, dict[int, tuple[EvalResult, Raw]]] = {}
         self._updates: dict[tuple[Encoding, int, int], tuple[EvalResult, EvalResult, bytes]] = {}
 
     def deciders(self, view: View) -> Sequence[Decider]:
@@ -99,15 +99,18 @@ class AnswersAt:
                 self._deciders[view] = found
         return found
 
-    def part(self, encoding: Encoding, result: EvalResult) -> Raw:
-        """Return a result as it stands among others."""
-        place = encoding, id(result)
-        found = self._parts.get(place)
-        if found is None:
-            found = result, encoding.part(_shown(result))
-            if len(self._parts) < _MOST_KEPT:
-                self._parts[place] = found
-        return found[1]
+    def parts(self, encoding: Encoding, results: Iterable[EvalResult]) -> list[Raw]:
+        """Return results as they stand among each other."""
+        known = self._parts.setdefault(encoding, {})
+        found = []
+        for result in results:
+            made = known.get(id(result))
+            if made is None:
+                made = result, encoding.part(_shown(result))
+                if len(known) < _MOST_KEPT:
+                    known[id(result)] = made
+            found.append(made[1])
+        return found
 
     def update(self, encoding: Encoding, before: EvalResult, after: EvalResult) -> bytes:
         """Return the message that tells a result of now; nothing if it is the same as before."""

@@ -147,8 +147,8 @@ class EntityReader:
         return NOTHING
 
     def _results(self, answers: AnswersAt, deciders: Sequence[Decider]) -> list[Raw]:
-        part, encoding, who, context = answers.part, self._encoding, self._entity.id, self._entity.context
-        return [part(encoding, decide(who, context)) for decide in deciders]
+        who, context = self._entity.id, self._entity.context
+        return answers.parts(self._encoding, [decide(who, context) for decide in deciders])
 
     def _whole(self, answers: AnswersAt, results: list[Raw]) -> Messages:
         self.cursor = answers.cursor
