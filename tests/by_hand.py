@@ -174,10 +174,7 @@ class ManagerByHand:
         self.all_deciders = {f"flag{number}": first[number % 3] for number in range(ALL)}
 
     def is_enabled(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> bool:
-        held = self.held
-        if held is None:
-            return False
-        return held.deciders[flag_key](entity_id, entity_context).variant_key is not None
+        return self.held.deciders[flag_key](entity_id, entity_context).variant_key is not None
 
     def evaluate(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> EvalResult:
         return replace(self.held.deciders[flag_key](entity_id, entity_context), entity_id=entity_id)

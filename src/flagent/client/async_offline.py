@@ -155,7 +155,8 @@ class AsyncOfflineManager(LocalFlags):
         # Loaded with the event loop; others may import this class, too.
         from asyncio import timeout
 
-        self._replica.ruleset, self._asleep = self._replica.ruleset or self._inherited, False
+        self._replica.hold(self._replica.ruleset or self._inherited)
+        self._asleep = False
         for iteration in list(self._iterations):
             iteration.close()
         try:
@@ -219,7 +220,8 @@ class AsyncOfflineManager(LocalFlags):
         self._notifier.begin_anew()
         self._session = self._session.abandon()
         if ran and not self._session.plan.closed:
-            self._inherited, self._replica.ruleset = self._replica.ruleset or self._inherited, None
+            self._inherited = self._replica.ruleset or self._inherited
+            self._replica.hold(None)
             self._asleep = True
 
     def _awakened(self) -> Ruleset | None:
@@ -234,7 +236,8 @@ class AsyncOfflineManager(LocalFlags):
             # Another time: a task needs a loop.
             return self._inherited
         self._asleep = False
-        self._replica.ruleset, self._inherited = self._inherited, None
+        self._replica.hold(self._inherited)
+        self._inherited = None
         self._resuming = loop.create_task(self._session.resume(), name="flagent manager in a forked child")
         return self._replica.ruleset
 

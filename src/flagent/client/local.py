@@ -80,23 +80,19 @@ class LocalFlags(TypedValues):
     def is_enabled(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> bool:
         """Return whether the flag has a variant for the entity; False when there is no such flag, or no snapshot."""
         # As `_decided`, without the price of the call.
-        ruleset = self._replica.ruleset
-        if ruleset is not None:
-            try:
-                return ruleset.deciders[flag_key](entity_id, entity_context).variant_key is not None
-            except TypeError:
-                pass
+        try:
+            return self._replica.ready[flag_key](entity_id, entity_context).variant_key is not None
+        except (KeyError, TypeError):
+            pass
         return self._decided(flag_key, entity_id, entity_context).variant_key is not None
 
     def get_variant(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> str | None:
         """Return the key of the entity's variant of the flag, or None."""
         # As `_decided`, without the price of the call.
-        ruleset = self._replica.ruleset
-        if ruleset is not None:
-            try:
-                return ruleset.deciders[flag_key](entity_id, entity_context).variant_key
-            except TypeError:
-                pass
+        try:
+            return self._replica.ready[flag_key](entity_id, entity_context).variant_key
+        except (KeyError, TypeError):
+            pass
         return self._decided(flag_key, entity_id, entity_context).variant_key
 
     def explain(self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None) -> Explanation:
@@ -230,10 +226,7 @@ class LocalFlags(TypedValues):
             ruleset = self._awakened()
             if ruleset is None:
                 return _UNDECIDED
-        try:
-            return ruleset.deciders[flag_key](entity_id, entity_context)
-        except TypeError:
-            return ruleset.decider(flag_key)(entity_id, entity_context)
+        return ruleset.decider(flag_key)(entity_id, entity_context)
 
     def _held(self) -> Ruleset | None:
         ruleset = self._replica.ruleset

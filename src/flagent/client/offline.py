@@ -238,7 +238,8 @@ class OfflineManager(LocalFlags):
         self._notifier.begin_anew()
         self._wakes_at = 0.0
         self._session = self._session.abandon()
-        self._inherited, self._replica.ruleset = self._replica.ruleset or self._inherited, None
+        self._inherited = self._replica.ruleset or self._inherited
+        self._replica.hold(None)
         self._asleep = True
 
     def _wake(self, *, restart: bool = True) -> None:
@@ -247,7 +248,8 @@ class OfflineManager(LocalFlags):
         with self._waking:
             if not self._asleep:
                 return
-            self._replica.ruleset, self._inherited = self._inherited, None
+            self._replica.hold(self._inherited)
+            self._inherited = None
             self._asleep = False
             if restart and not self._thread.closed:
                 try:
@@ -255,5 +257,6 @@ class OfflineManager(LocalFlags):
                 except TransportError as exc:
                     # No thread or no descriptor to be had: evaluation goes on, and comes here again.
                     logger().warning("the flags are not kept fresh in this forked process: %s", exc)
-                    self._inherited, self._replica.ruleset = self._replica.ruleset, None
+                    self._inherited = self._replica.ruleset
+                    self._replica.hold(None)
                     self._asleep, self._wakes_at = True, time.monotonic() + _WAKE_PAUSE

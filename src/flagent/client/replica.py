@@ -14,6 +14,7 @@ from .states import Source
 
 if TYPE_CHECKING:
     from ..core.changes import Change, Cursor, Delta, Snapshot
+    from ..core.compiled import Decider
     from ..core.evaluation import Ruleset
     from ..wire.updates import Checkpoint
 
@@ -30,6 +31,8 @@ class Replica:
         updated: called with the ruleset before, the one after, and the keys that may differ (None for any);
             it must return at once. None for nobody.
         ruleset: what is evaluated; None before the first snapshot.
+        ready: of the ruleset, what decides for flags that were evaluated before (`Ruleset.ready`); evaluation asks it
+            first.
         confirmed_at: when the ruleset was last known to be current, on the clock; None when never.
         source: where the ruleset came from last.
         divergences: how often an update did not lead to the digest it announces; must stay 0.
@@ -44,6 +47,7 @@ class Replica:
         "_tagged",
         "confirmed_at",
         "divergences",
+        "ready",
         "ruleset",
         "source",
         "updated",
@@ -57,7 +61,7 @@ class Replica:
 
     def clear(self) -> None:
         """Hold nothing."""
-        self.ruleset: Ruleset | None = None
+        self.hold(None)
         self.confirmed_at: float | None = None
         self.source: Source | None = None
         self._entity_tag: str | None = None
@@ -67,6 +71,11 @@ class Replica:
         # For which cursor the server had another digest, and whether a snapshot was loaded since.
         self._suspect: Cursor | None = None
         self._replaced = False
+
+    def hold(self, ruleset: Ruleset | None) -> None:
+        """Let this be what is evaluated, and nothing else change."""
+        self.ruleset = ruleset
+        self.ready: dict[str, Decider] = {} if ruleset is None else ruleset.ready
 
     @property
     def cursor(self) -> Cursor | None:
@@ -118,7 +127,7 @@ class Replica:
             confirmed_at = self._latest(confirmed_at)
         elif held is not None:
             logger().warning("the server's log is another one now: %s after %s", snapshot.cursor, held.snapshot.cursor)
-        self.ruleset = ruleset
+        self.hold(ruleset)
         self._entity_tag, self._tagged = entity_tag, snapshot.cursor
         self._partial, self._replaced = False, True
         self.source = Source.BOOTSTRAP if held is None else Source.POLL
@@ -129,7 +138,7 @@ class Replica:
 
     def restore(self, ruleset: Ruleset, entity_tag: str | None, age: float) -> None:
         """Hold a snapshot from disk, which was current `age` seconds ago."""
-        self.ruleset = ruleset
+        self.hold(ruleset)
         self._entity_tag, self._tagged = entity_tag, ruleset.snapshot.cursor
         self.source = Source.DISK
         self.confirmed_at = self._clock() - age
@@ -152,14 +161,15 @@ class Replica:
         if cursor.revision <= held.snapshot.revision:
             return
         try:
-            self.ruleset = held.after(update, verify=verify and not self._partial)
+            ruleset = held.after(update, verify=verify and not self._partial)
         except Diverged:
             self.divergences += 1
             raise
+        self.hold(ruleset)
         self._partial = self._partial or partial
         self.source = Source.STREAM
         if self.updated is not None:
-            self.updated(held, self.ruleset, held.snapshot.keys_in(update))
+            self.updated(held, ruleset, held.snapshot.keys_in(update))
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Compare with what the server says it has.

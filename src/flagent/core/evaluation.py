@@ -30,7 +30,7 @@ _FEW = 100
 __all__ = ["Deciders", "EvalResult", "Reason", "Ruleset", "SegmentLog"]
 
 
-class Deciders(dict[Any, Decider]):
+class Deciders:
     """What decides for each flag, by key; made when it is first asked for.
 
     Args:
@@ -38,21 +38,34 @@ class Deciders(dict[Any, Decider]):
         absent: returns what decides for a key without a flag.
         made: what was made for flags of this ruleset and of others that precede or follow it, with the flags that it
             was made for. It is shared, and each entry is checked against the flag at hand: no lock is needed.
+
+    Attributes:
+        absent: see above.
+        made: see above.
+        ready: what was asked for; a plain dict, which the interpreter looks up quicker than anything else.
     """
 
-    __slots__ = ("_flags", "absent", "made")
+    __slots__ = ("_flags", "absent", "made", "ready")
 
     def __init__(self, flags: Mapping[str, Flag], absent: Callable[[Any], Decider], made: Made | None = None) -> None:
-        super().__init__()
         self._flags = flags
         self.absent = absent
         self.made: Made = {} if made is None else made
+        self.ready: dict[str, Decider] = {}
 
-    def __missing__(self, key: Any) -> Decider:
+    def find(self, key: Any) -> Decider:
+        """Return what decides for a key.
+
+        Raises:
+            TypeError: the key can't be hashed.
+        """
+        found = self.ready.get(key)
+        if found is not None:
+            return found
         flag = self._flags.get(key)
         if flag is None:
             return self.absent(key)
-        decide = self[flag.key] = self._of(flag)
+        decide = self.ready[flag.key] = self._of(flag)
         return decide
 
     def after(self, flags: Mapping[str, Flag], changed: Collection[str]) -> Deciders:
@@ -62,15 +75,15 @@ class Deciders(dict[Any, Decider]):
         """
         following = Deciders(flags, absent, self.made)
         # Copying thousands takes longer than looking again for those that are needed.
-        if len(self) <= _FEW:
-            following.update(self.copy())
+        if len(self.ready) <= _FEW:
+            following.ready = self.ready.copy()
         for key in changed:
-            following.pop(key, None)
+            following.ready.pop(key, None)
             flag = flags.get(key)
             if flag is None:
                 self.made.pop(key, None)
             elif key in self.made:
-                following[key] = following._of(flag)
+                following.ready[key] = following._of(flag)
         return following
 
     def replaced(self, flags: Mapping[str, Flag], altered: Iterable[str]) -> Deciders:
@@ -96,15 +109,18 @@ class Ruleset:
 
     Attributes:
         snapshot: the flags.
-        deciders: what decides for each flag, for callers that need no result of their own: a call with an entity's
-            id and a context, as `evaluate` takes them, returns a result without the entity's id.
+        deciders: what decides for each flag.
+        ready: those that were asked for before, for callers that need no result of their own: a call with an entity's
+            id and a context, as `evaluate` takes them, returns a result without the entity's id. `decider` has those
+            that are not there.
     """
 
-    __slots__ = ("_everything", "deciders", "snapshot")
+    __slots__ = ("_everything", "deciders", "ready", "snapshot")
 
     def __init__(self, snapshot: Snapshot, deciders: Deciders) -> None:
         self.snapshot = snapshot
         self.deciders = deciders
+        self.ready = deciders.ready
         self._everything: Everything | None = None
 
     @classmethod
@@ -144,7 +160,7 @@ class Ruleset:
     def decider(self, key: str) -> Decider:
         """Return what decides for the flag of that key, also when there is none."""
         try:
-            return self.deciders[key]
+            return self.deciders.find(key)
         except TypeError:
             return self.deciders.absent(key)
 
@@ -162,8 +178,8 @@ class Ruleset:
             debug: whether to log what each segment said.
         """
         try:
-            result = self.deciders[flag_key](entity_id, entity_context)
-        except TypeError:
+            result = self.ready[flag_key](entity_id, entity_context)
+        except (KeyError, TypeError):
             result = self.decider(flag_key)(entity_id, entity_context)
         if debug and (flag := self.flag(flag_key)) is not None:
             return Interpreter(flag).evaluate(entity_id, entity_context, debug=True)
@@ -187,7 +203,7 @@ class Ruleset:
         everything = self._everything
         if everything is None:
             # Two threads may make it at the same time, which does no harm.
-            everything = self._everything = Everything([(key, self.deciders[key]) for key in self.snapshot.flags])
+            everything = self._everything = Everything([(key, self.deciders.find(key)) for key in self.snapshot.flags])
         return everything.evaluate(entity_id, entity_context)
 
 

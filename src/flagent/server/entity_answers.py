@@ -141,12 +141,12 @@ class AnswersAt:
         return found
 
     def _all(self, snapshot: Snapshot, view: View) -> Sequence[Decider]:
-        wanted, deciders = view.wanted, self._ruleset.deciders
+        wanted, decider_of = view.wanted, self._ruleset.decider
         if wanted.keys is not None and wanted.ids is None and wanted.tags is None:
             flags = [(key, snapshot.flags.get(key)) for key in sorted(wanted.keys)]
-            return [absent(key) if flag is None else view.decider(flag, deciders[key]) for key, flag in flags]
+            return [absent(key) if flag is None else view.decider(flag, decider_of(key)) for key, flag in flags]
         return [
-            deciders[flag.key]
+            decider_of(flag.key)
             for flag in snapshot.flags.values()
             if view.passes(flag) and (flag.client_visible or not view.visible_only)
         ]
@@ -167,7 +167,7 @@ class AnswersAt:
                 before[old.key] = view.decider(old, decider(old))
                 after.setdefault(old.key, absent(old.key))
             if new is not None and view.passes(new):
-                after[new.key] = view.decider(new, self._ruleset.deciders[new.key])
+                after[new.key] = view.decider(new, self._ruleset.decider(new.key))
         return [Turn(before.get(key) or absent(key), decide) for key, decide in after.items()]
 
 

@@ -145,7 +145,8 @@ def evaluate(ruleset: Ruleset, asked: Asked, context: EvalContext, entity_id: st
         result = ruleset.evaluate(flag.key, entity_id, context.entity_context, debug=True)
     else:
         # Without the entity's id, which is in the echo.
-        result = ruleset.deciders[flag.key](entity_id, context.entity_context)
+        decide = ruleset.ready.get(flag.key) or ruleset.decider(flag.key)
+        result = decide(entity_id, context.entity_context)
     # By position, in the order above: by name it takes twice the time, and there are many of them.
     return Result(
         flag.id,

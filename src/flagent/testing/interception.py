@@ -121,17 +121,18 @@ class _SeenReplica:
 
     __slots__ = ("_replica",)
 
-    _replica: Replica
-
     def __init__(self, replica: Replica) -> None:
-        object.__setattr__(self, "_replica", replica)
+        self._replica = replica
 
     def __getattr__(self, name: str) -> Any:
-        value = getattr(self._replica, name)
-        return ruleset_now(value) if name == "ruleset" else value
+        if name in ("ruleset", "ready"):
+            ruleset = ruleset_now(self._replica.ruleset)
+            return ruleset if name == "ruleset" else {} if ruleset is None else ruleset.ready
+        return getattr(self._replica, name)
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        setattr(self._replica, name, value.base if isinstance(value, OverriddenRuleset) else value)
+    def hold(self, ruleset: Ruleset | None) -> None:
+        """Let this be what is evaluated, without what tests want it to be."""
+        self._replica.hold(ruleset.base if isinstance(ruleset, OverriddenRuleset) else ruleset)
 
 
 def _overridden(question: Question) -> EvalResult | None:

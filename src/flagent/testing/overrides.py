@@ -134,7 +134,7 @@ class OverriddenRuleset(Ruleset):
         self.unknown: UnknownListener | None = unknown if below is None else below.unknown
 
         for key in self.off & snapshot.flags.keys():
-            self.deciders[key] = _false(self.deciders[key])
+            self.ready[key] = _false(self.decider(key))
 
     def evaluate(
         self, flag_key: str, entity_id: str, entity_context: Mapping[str, Any] | None = None, *, debug: bool = False
