@@ -121,14 +121,19 @@ class _SeenReplica:
 
     __slots__ = ("_replica",)
 
+    _replica: Replica
+
     def __init__(self, replica: Replica) -> None:
-        self._replica = replica
+        object.__setattr__(self, "_replica", replica)
 
     def __getattr__(self, name: str) -> Any:
         if name in ("ruleset", "ready"):
             ruleset = ruleset_now(self._replica.ruleset)
             return ruleset if name == "ruleset" else {} if ruleset is None else ruleset.ready
         return getattr(self._replica, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._replica, name, value)
 
     def hold(self, ruleset: Ruleset | None) -> None:
         """Let this be what is evaluated, without what tests want it to be."""
