@@ -1,8 +1,8 @@
 """What a pattern said last: a program asks several flags about the same text, and the same flag more than once.
 
 Looking for a pattern takes longer than all the rest of an evaluation, so each pattern keeps the last text in which it
-was found and the last one in which it was not. A text never changes; one that is the very same object needs no second
-look. Flags with the same pattern share what it keeps.
+was found and the last one in which it was not (of a `Literal` the former only, as looking for it takes less). A text
+never changes; one that is the very same object needs no second look. Flags with the same pattern share what it keeps.
 
 Each of the two references is true by itself, whatever becomes of the other one, so that threads need no lock. A pair of
 text and answer would do as well, but making one takes a fifth of what looking for the pattern does.

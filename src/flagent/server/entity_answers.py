@@ -7,12 +7,12 @@ What is left for each entity is to call what decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec import Raw, Struct
 
-from ..core.changes import Cursor, Snapshot
+from ..core.changes import Cursor
 from ..core.compiled import Decider, decider
 from ..core.evaluation import EvalResult, absent
 from ..core.model import Flag
@@ -24,6 +24,8 @@ from .hub import Hub
 
 #: The most of each kind that is kept of one revision.
 _MOST_KEPT = 10_000
+#: Flags for which what decides is made before others on the event loop have a turn: some milliseconds.
+_MADE_AT_ONCE = 100
 
 
 class View(Struct, frozen=True):
@@ -90,14 +92,24 @@ class AnswersAt:
         self._parts: dict[Encoding, dict[int, tuple[EvalResult, Raw]]] = {}
         self._updates: dict[tuple[Encoding, int, int], tuple[EvalResult, EvalResult, bytes]] = {}
 
-    def deciders(self, view: View) -> Sequence[Decider]:
-        """Return what decides each flag that a stream is about, and each key that it asked for in vain."""
-        found = self._deciders.get(view)
-        if found is None:
-            found = self._all(self._ruleset.snapshot, view)
-            if len(self._deciders) < _MOST_KEPT:
-                self._deciders[view] = found
-        return found
+    def known(self, view: View) -> Sequence[Decider] | None:
+        """Return what decides each flag that a stream is about, and each key that it asked for in vain, if it is known.
+
+        It is once `found` has come to its end.
+        """
+        return self._deciders.get(view)
+
+    def found(self, view: View) -> Iterator[Sequence[Decider]]:
+        """Yield the same bit by bit: where a flag was not asked for before, what decides it is made now."""
+        decider_of, about = self._ruleset.decider, self._about(view)
+        found: list[Decider] = []
+        for begin in range(0, len(about), _MADE_AT_ONCE):
+            some = about[begin : begin + _MADE_AT_ONCE]
+            made = [absent(key) if flag is None else view.decider(flag, decider_of(key)) for key, flag in some]
+            found += made
+            yield made
+        if len(self._deciders) < _MOST_KEPT:
+            self._deciders[view] = found
 
     def parts(self, encoding: Encoding, results: Iterable[EvalResult]) -> list[Raw]:
         """Return results as they stand among each other."""
@@ -140,14 +152,14 @@ class AnswersAt:
             self._turns[place] = found
         return found
 
-    def _all(self, snapshot: Snapshot, view: View) -> Sequence[Decider]:
-        wanted, decider_of = view.wanted, self._ruleset.decider
+    def _about(self, view: View) -> list[tuple[str, Flag | None]]:
+        """Return the flags that a stream is about, by key, and None for keys that it asked for in vain."""
+        wanted, flags = view.wanted, self._ruleset.snapshot.flags
         if wanted.keys is not None and wanted.ids is None and wanted.tags is None:
-            flags = [(key, snapshot.flags.get(key)) for key in sorted(wanted.keys)]
-            return [absent(key) if flag is None else view.decider(flag, decider_of(key)) for key, flag in flags]
+            return [(key, flags.get(key)) for key in sorted(wanted.keys)]
         return [
-            decider_of(flag.key)
-            for flag in snapshot.flags.values()
+            (flag.key, flag)
+            for flag in flags.values()
             if view.passes(flag) and (flag.client_visible or not view.visible_only)
         ]
 

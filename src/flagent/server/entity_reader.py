@@ -7,7 +7,7 @@ it are evaluated when it happens (`entity_answers`). A reader that fell behind w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -63,8 +63,9 @@ class EntityReader:
         self._view = view
         self._encoding = encoding
         self.catch_up: Callable[[], AsyncIterator[Messages]] | None = None
-        # Few results are told at once.
-        self._is_new = cursor is None and len(answers.newest().deciders(view)) <= _SLICE
+        # Few results are told at once, if what decides them is known.
+        known = answers.newest().known(view) if cursor is None else None
+        self._is_new = known is not None and len(known) <= _SLICE
         if cursor is None and not self._is_new:
             self.catch_up = self._everything
 
@@ -100,7 +101,8 @@ class EntityReader:
         if self._is_new:
             self._is_new = False
             answers = self._answers.newest()
-            return self._whole(answers, self._results(answers, answers.deciders(self._view)))
+            known = answers.known(self._view)
+            return self._all_at_once() if known is None else self._whole(answers, self._results(answers, known))
         if self.cursor is self._hub.cursor or self._hub.is_ahead(self.cursor):
             return NOTHING
         answers = self._answers.newest()
@@ -133,12 +135,11 @@ class EntityReader:
     async def _everything(self) -> AsyncIterator[Messages]:
         """Yield all results of one state; others have turns meanwhile."""
         answers = self._answers.newest()
-        deciders = answers.deciders(self._view)
+        known = answers.known(self._view)
         results: list[Raw] = []
-        for begin in range(0, len(deciders), _SLICE):
-            if begin:
-                await asyncio.sleep(0)
-            results += self._results(answers, deciders[begin : begin + _SLICE])
+        for deciders in answers.found(self._view) if known is None else _sliced(known):
+            results += self._results(answers, deciders)
+            await asyncio.sleep(0)
         yield self._whole(answers, results)
 
     def _all_at_once(self) -> Messages:
@@ -154,6 +155,10 @@ class EntityReader:
         self.cursor = answers.cursor
         message = EntityResults(str(self.cursor), results)
         return self._encoding.joined((self._encoding.encode(message, self.cursor),))
+
+
+def _sliced(deciders: Sequence[Decider]) -> Iterator[Sequence[Decider]]:
+    return (deciders[begin : begin + _SLICE] for begin in range(0, len(deciders), _SLICE))
 
 
 #: Contexts come from JSON, so all of them can be written as such.
