@@ -20,6 +20,7 @@ from flagent.core.edits import SIMPLE_BOOLEAN_FLAG, FlagPatch
 from flagent.errors import Closed, ConfigurationError, StorageUnavailable
 from flagent.server.storage import Storage, Stored, migrate, open_storage
 from flagent.server.storage.schema import metadata
+from flagent.server.storage.sqlite import Sqlite
 
 
 @pytest.mark.parametrize(
@@ -132,6 +133,22 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
 
     with pytest.raises(StorageUnavailable, match="database: file is not a database"):
         with_storage(tmp_path / "a.db", Storage.load)
+
+
+def test_a_watch_of_a_file_that_is_no_database_any_more_says_that_it_is_unavailable(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    database = Sqlite(sa.make_url(f"sqlite:///{path}"))
+    reader = database.reader(1)
+    watch = database.watch(reader)
+    watch.end()
+    assert watch.changed()
+    path.write_text("not a database, but long enough to have a header" * 10)
+
+    with pytest.raises(StorageUnavailable, match="database: file is not a database"):
+        watch.changed()
+
+    watch.close()
+    reader.dispose()
 
 
 def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ which the time from an edit to its evaluation can afford.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, StorageUnavailable
 
 #: Seconds to wait for a lock of another process before the write fails.
 _BUSY_TIMEOUT = 5.0
@@ -91,19 +92,19 @@ class Watch:
         self._closed = threading.Event()
 
     def changed(self) -> bool:
-        """Wait a moment; return whether anything was committed, by whomever, since the last time."""
+        """Wait a moment; return whether anything was committed, by whomever, since the last time.
+
+        Raises:
+            StorageUnavailable: the file can't be read.
+        """
         self._closed.wait(_WATCH_INTERVAL)
-        # The number only means something on one and the same connection, outside of transactions.
-        if self._connection is None:
-            self._connection = self._reader.raw_connection()
-        cursor = self._connection.cursor()
         try:
-            cursor.execute("PRAGMA data_version")
-            (version,) = cursor.fetchone() or (-1,)
-        finally:
-            cursor.close()
+            version = self._ask()
+        except sqlite3.Error as exc:
+            # The driver's own exception: SQLAlchemy maps only what goes through it.
+            raise StorageUnavailable(f"database: {exc}") from exc
         before, self._version = self._version, version
-        return bool(version != before)
+        return version != before
 
     def end(self) -> None:
         """Let whoever waits in `changed` return at once; from any thread."""
@@ -114,3 +115,15 @@ class Watch:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _ask(self) -> int:
+        # The number only means something on one and the same connection, outside of transactions.
+        if self._connection is None:
+            self._connection = self._reader.raw_connection()
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute("PRAGMA data_version")
+            (version,) = cursor.fetchone() or (-1,)
+        finally:
+            cursor.close()
+        return int(version)
