@@ -193,7 +193,7 @@ def test_test_passes_its_arguments_to_pytest(project: Project) -> None:
     done = project.run("test", "tests/core", "-q")
 
     assert done.returncode == 0, done.stderr
-    assert project.calls("python -m pytest") == ["python -m pytest -n 2 tests/core -q"]
+    assert project.calls("python -m pytest") == ["python -m pytest -n 3 tests/core -q"]
     assert len(project.installs()) == 2
 
 
