@@ -37,6 +37,7 @@ class StreamClient(asyncio.Protocol):
         current_at: when it was, on the monotonic clock; None as long as it isn't.
         tried_at: when the last connection was tried; greeted_at: when the last greeting came.
         events: how many events came, by type.
+        told: set with each of them, for one that waits and clears it.
         faults: what was wrong: gaps, duplicates, heartbeats of another place.
         sent: bytes of requests.
         received: bytes of answers, as they came from the socket.
@@ -50,6 +51,7 @@ class StreamClient(asyncio.Protocol):
         self.current_at: float | None = None
         self.tried_at = self.greeted_at = 0.0
         self.events: Counter[str] = Counter()
+        self.told = asyncio.Event()
         self.faults: list[str] = []
         self.sent = self.received = self.refusals = 0
         self.downloads: list[int] = []
@@ -174,6 +176,7 @@ class StreamClient(asyncio.Protocol):
         while self._held and self._loading is None:
             event = self._held.pop(0)
             self.events[event.type] += 1
+            self.told.set()
             if event.type == "connected":
                 self._begin(msgspec.json.decode(event.data))
             elif not self._compatible:

@@ -62,10 +62,13 @@ async def measure_stream(
 
 async def seen(client: StreamClient, kind: str, count: int) -> None:
     """Wait until so many events of a type came."""
-    end = time.monotonic() + LIMIT
-    while client.events[kind] < count:
-        check(time.monotonic() < end, f"{kind} number {count} never came")
-        await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(LIMIT):
+            while client.events[kind] < count:
+                await client.told.wait()
+                client.told.clear()
+    except TimeoutError:
+        check(False, f"{kind} number {count} never came")
 
 
 async def grown(client: StreamClient, size: int) -> None:
