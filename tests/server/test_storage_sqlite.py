@@ -1,6 +1,9 @@
 """SQLite as the engine: addresses, files that are none, locks, migrations."""
 
 import asyncio
+import errno
+import re
+import shutil
 import sqlite3
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +15,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlite_calls import failing_writes
 from stored import with_storage, writer_of
 
 from flagent.core import edits
@@ -53,26 +57,61 @@ def test_the_migrations_make_the_tables_that_the_statements_use(tmp_path: Path) 
 
 
 def test_a_database_of_an_earlier_version_keeps_its_log_and_its_flags(tmp_path: Path) -> None:
-    async def write(storage: Storage) -> None:
-        writer = await writer_of(storage)
-        renamed, gone = await writer.create("a", SIMPLE_BOOLEAN_FLAG), await writer.create("b")
-        await writer.write(edits.update_flag(renamed, FlagPatch(key="other")), edits.delete_flag(gone))
-        await writer.create("c")
+    expected = _write_old(tmp_path)
 
-    async def read(storage: Storage) -> tuple[Stored, list[Change]]:
-        return await storage.load(), await storage.changes_after(0)
-
-    with_storage(tmp_path / "new.db", write)
-    expected = with_storage(tmp_path / "new.db", read)
-    _copy_to_version("0003", tmp_path / "new.db", tmp_path / "old.db")
-
-    found = with_storage(tmp_path / "old.db", read)
+    found = with_storage(tmp_path / "old.db", _read)
 
     assert found == expected
     assert len(found[1]) == 5
     with_storage(tmp_path / "old.db", write_more)
     assert with_storage(tmp_path / "old.db", Storage.load).snapshot.revision == 6
     assert _indexes(tmp_path / "old.db") == _indexes(tmp_path / "new.db")
+
+
+@pytest.mark.covers("F73", "I10")
+def test_a_disk_that_is_full_in_the_middle_of_an_upgrade_leaves_the_database_as_it_was(tmp_path: Path) -> None:
+    expected = _write_old(tmp_path)
+    refused = good_writes = done = 0
+
+    def fails() -> int:
+        nonlocal done
+        done += 1
+        return errno.ENOSPC if done > good_writes else 0
+
+    while True:
+        trial, done = tmp_path / f"trial{good_writes}.db", 0
+        shutil.copy(tmp_path / "old.db", trial)
+        try:
+            with failing_writes(fails):
+                with_storage(trial, Storage.load)
+        except StorageUnavailable as exc:
+            assert re.fullmatch("database: (database or disk is full|disk I/O error)", str(exc))
+            refused += 1
+        else:
+            break
+        assert with_storage(trial, _read) == expected
+        good_writes += 3
+
+    assert refused > 2
+    assert with_storage(trial, _read) == expected
+
+
+def _write_old(folder: Path) -> tuple[Stored, list[Change]]:
+    """Write a database, and the same as version 0003 had it; return what is in both."""
+
+    async def write(storage: Storage) -> None:
+        writer = await writer_of(storage)
+        renamed, gone = await writer.create("a", SIMPLE_BOOLEAN_FLAG), await writer.create("b")
+        await writer.write(edits.update_flag(renamed, FlagPatch(key="other")), edits.delete_flag(gone))
+        await writer.create("c")
+
+    with_storage(folder / "new.db", write)
+    _copy_to_version("0003", folder / "new.db", folder / "old.db")
+    return with_storage(folder / "new.db", _read)
+
+
+async def _read(storage: Storage) -> tuple[Stored, list[Change]]:
+    return await storage.load(), await storage.changes_after(0)
 
 
 async def write_more(storage: Storage) -> None:
