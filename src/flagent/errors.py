@@ -55,6 +55,11 @@ class DecodeError(FlagentError, ValueError):
     """Bytes of a peer that are not a valid snapshot, change or answer."""
 
 
+def fault_of(error: Exception) -> str:
+    """Return what a decoder finds wrong with a document; each version of Python has other words for deep nesting."""
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
 class EventTooLarge(DecodeError):
     """An event of a stream, or a line of one, exceeds the limit."""
 

@@ -146,7 +146,7 @@ def test_snapshot_of_a_flagent_server_is_read(tmp_path: Path) -> None:
         (b'{"entityID":"u","flag":{"id":1}}', "$.flag"),
         (b'{"entityID":"u","flag":{"id":1,"key":"k","segments":7}}', "$.flag.segments"),
         (b'{"entityID":"u","flag":[]}', "$.flag"),
-        (b'{"flagKey":"off","entityID":"u","entityContext":{"a":%b' % (b"[" * 100_000), "recursion"),
+        (b'{"flagKey":"off","entityID":"u","entityContext":{"a":%b' % (b"[" * 1_000_000), "nested too deeply"),
         (b"not json", "malformed"),
     ],
 )

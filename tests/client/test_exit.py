@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from live import LiveServer
 from rest import Rest
+
+from flagent import OfflineConfig, OfflineManager, Source
 
 #: Seconds that the end may take: a tenth of a second on a quiet machine.
 _LIMIT = 3.0
@@ -18,6 +23,13 @@ import asyncio, atexit, os, signal, sys, threading, time
 import flagent
 
 url = sys.argv[1]
+
+def refuse(*arguments):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+
+if sys.version_info < (3, 12):
+    # As all newer versions do.
+    threading._register_atexit(lambda: setattr(threading, "_start_new_thread", refuse))
 
 def leave():
     print(time.time(), flush=True)
@@ -39,6 +51,22 @@ class Form(NamedTuple):
     code: int = 0
     says: str = ""
 
+
+#: Only what Python has: clients of ours need a thread.
+_CHANGED_AT_THE_END = """
+import json, urllib.request
+manager = followed()
+def change():
+    content = json.dumps({"enabled": False}).encode()
+    request = urllib.request.Request(f"{url}/api/v1/flags/1/enabled", content, {"content-type": "application/json"})
+    request.method = "PUT"
+    urllib.request.urlopen(request).close()
+    while manager.is_enabled("new_feature", "u"):
+        time.sleep(0.001)
+    manager.close()
+    leave()
+atexit.register(change)
+"""
 
 FORMS = {
     "the end of the program": Form("manager = followed(); leave()"),
@@ -64,6 +92,7 @@ manager = followed()
 atexit.register(lambda: (manager.is_enabled("new_feature", "u") or sys.stderr.write("stale"), manager.close(), leave()))
 """
     ),
+    "from an exit function, with changes that are not on disk yet": Form(_CHANGED_AT_THE_END),
     "of the main thread, while another one evaluates": Form(
         """
 manager = followed()
@@ -140,3 +169,20 @@ def test_a_program_ends_as_if_there_were_no_manager(rest: Rest, form: Form) -> N
     said = "".join(line for line in done.stderr.splitlines(keepends=True) if "fork" not in line)
     assert said.endswith(form.says) and ("flagent" not in said) and (form.says or not said), done.stderr
     assert ended_at - float(done.stdout) < _LIMIT
+
+
+@pytest.mark.covers("F81")
+def test_what_an_exit_function_closes_is_kept_on_disk_as_it_was_at_the_end(
+    rest: Rest, live_server: LiveServer, tmp_path: Path
+) -> None:
+    subprocess.run(
+        [sys.executable, "-c", _BEGIN + _CHANGED_AT_THE_END, live_server.url],
+        check=True,
+        timeout=30,
+        env=os.environ | {"FLAGENT_STORAGE_DIR": str(tmp_path)},
+    )
+    live_server.stop()
+
+    with OfflineManager(live_server.url, OfflineConfig(storage_dir=tmp_path)) as manager:
+        assert manager.status.source is Source.DISK
+        assert manager.evaluate("new_feature", "u").reason == "FLAG_DISABLED"

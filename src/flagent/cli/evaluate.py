@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from ..core.evaluation import EvalResult, Ruleset
 from ..core.model import wire_name
-from ..errors import DecodeError
+from ..errors import DecodeError, fault_of
 from ..wire.codec import decode_snapshot
 from .invalid import InvalidInput
 
@@ -73,7 +73,7 @@ def answer(line: bytes, ruleset: Ruleset | None) -> Answer:
     try:
         request = _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise InvalidLine(str(exc)) from exc
+        raise InvalidLine(fault_of(exc)) from exc
     key = request.flag_key
     own = bytes(request.flag)
     if own not in (b"", b"null"):

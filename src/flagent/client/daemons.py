@@ -32,6 +32,8 @@ def _finish() -> None:
 async def in_daemon_thread(name: str, work: Callable[[], _T], *, finish: bool = False) -> _T:
     """Return what `work` returns, or raise what it raises; when this is cancelled, it goes on by itself.
 
+    When the interpreter ends there are no new threads, and nobody else who would wait: then it is done right here.
+
     Args:
         name: of the thread.
         work: what to do.
@@ -65,7 +67,13 @@ async def in_daemon_thread(name: str, work: Callable[[], _T], *, finish: bool = 
     thread = threading.Thread(target=run, name=name, daemon=True)
     if finish:
         _to_finish.add(thread)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as exc:
+        _to_finish.discard(thread)
+        if not _is_at_the_end(exc):
+            raise
+        return work()
     try:
         done: _T = await found
     finally:
@@ -95,3 +103,8 @@ def wait_in_daemon_thread(name: str, work: Callable[[], _T]) -> _T:
     finally:
         if outcome.done():
             thread.join(_END)
+
+
+def _is_at_the_end(exc: RuntimeError) -> bool:
+    # Python 3.13 has a class for it, which is also raised at other moments of the end.
+    return type(exc).__name__ == "PythonFinalizationError" or "interpreter shutdown" in str(exc)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from ..core.evaluation import EvalResult, Reason, SegmentLog
 from ..core.model import wire_name
-from ..errors import DecodeError
+from ..errors import DecodeError, fault_of
 
 #: How Flagent's messages end, and what that means.
 _MESSAGES = {
@@ -59,7 +59,7 @@ def decode_result(body: bytes) -> EvalResult:
     try:
         return _result(msgspec.json.decode(body, type=_Result))
     except (ValueError, RecursionError) as exc:
-        raise DecodeError(f"the answer is no result of an evaluation: {exc}") from exc
+        raise DecodeError(f"the answer is no result of an evaluation: {fault_of(exc)}") from exc
 
 
 def decode_batch(body: bytes) -> list[EvalResult]:
@@ -71,7 +71,7 @@ def decode_batch(body: bytes) -> list[EvalResult]:
     try:
         return [_result(each) for each in msgspec.json.decode(body, type=_Batch).evaluation_results]
     except (ValueError, RecursionError) as exc:
-        raise DecodeError(f"the answer has no results of evaluations: {exc}") from exc
+        raise DecodeError(f"the answer has no results of evaluations: {fault_of(exc)}") from exc
 
 
 def _result(said: _Result) -> EvalResult:

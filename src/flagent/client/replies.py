@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from ..core.model import Constraint, Distribution, Flag, Segment, Tag, Variant
-from ..errors import DecodeError
+from ..errors import DecodeError, fault_of
 from ..wire import dialect
 from ..wire.codec import decode_snapshot
 from .eval_results import decode_batch, decode_result
@@ -39,7 +39,7 @@ def _decoded(body: bytes, type: type[_T]) -> _T:
             # A plain Flagent server has null where a text is promised.
             return dialect.read(body, type)
     except (ValueError, RecursionError) as exc:
-        raise DecodeError(f"the answer is no {type.__name__}: {exc}") from exc
+        raise DecodeError(f"the answer is no {type.__name__}: {fault_of(exc)}") from exc
 
 
 def _one(type: type[_T]) -> Callable[[bytes], _T]:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from ..core.model import wire_name
+from ..errors import fault_of
 from .asgi import Refusal
 from .evaluating import BatchBody
 from .filters import Filter
@@ -103,8 +104,7 @@ def read(message: Mapping[str, Any]) -> Operation:
     try:
         operation: Operation = _decode_msgpack(body) if text is None else _decode_json(body)
     except (ValueError, RecursionError) as exc:
-        said = "nested too deeply" if isinstance(exc, RecursionError) else str(exc)
-        raise BadMessage(f"message: {said}", _name(body, packed=text is None)) from exc
+        raise BadMessage(f"message: {fault_of(exc)}", _name(body, packed=text is None)) from exc
     if isinstance(operation.id, str) and len(operation.id) > _MAX_ID:
         raise BadMessage(f"id: has more than {_MAX_ID} characters", None)
     return operation

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ..core.changes import Cursor
 from ..core.model import wire_name
+from ..errors import fault_of
 from ..wire.encodings import Encoding, Messages
 from .asgi import Refusal
 from .entity_answers import Answers, View
@@ -60,7 +61,7 @@ class Watch(Struct, frozen=True, rename=wire_name):
             ids = [int(text) for text in found.get("flagID", ())]
             decoded = None if context is None else msgspec.json.decode(context, type=dict[str, Any])
         except (ValueError, RecursionError) as exc:
-            raise Refusal(400, f"query: flagID or entityContext can't be read: {exc}") from exc
+            raise Refusal(400, f"query: flagID or entityContext can't be read: {fault_of(exc)}") from exc
         return cls(
             entity_id=last("entityID"),
             entity_type=last("entityType"),

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ..core.changes import Change, Cursor, Delta, EventType, digest_text
 from ..core.model import Flag, wire_name
-from ..errors import DecodeError
+from ..errors import DecodeError, fault_of
 from .views import check_depth, checked_text, decode_delta, encode_delta, parse_digest
 
 #: The version of the update protocol, told in `connected`.
@@ -207,4 +207,4 @@ def decode_event(type: str, data: bytes) -> Message | None:
         decoder = _decoders.get(type)
         return None if decoder is None else decoder(checked_text(data))
     except (msgspec.DecodeError, RecursionError) as exc:
-        raise DecodeError(f"event {type}: {exc}") from exc
+        raise DecodeError(f"event {type}: {fault_of(exc)}") from exc

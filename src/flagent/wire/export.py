@@ -17,7 +17,7 @@ from msgspec import Struct, ValidationError
 
 from ..core.changes import Cursor, Snapshot, digest_text, flag_hash, text_hash
 from ..core.model import Flag
-from ..errors import DecodeError
+from ..errors import DecodeError, fault_of
 from . import dialect
 from .views import View, check_depth, checked_text, encode_flag
 
@@ -164,7 +164,7 @@ def _document(body: bytes) -> _Document:
     try:
         return _decode_document(checked_text(body))
     except (msgspec.DecodeError, RecursionError) as exc:
-        raise DecodeError(f"snapshot: {exc}") from exc
+        raise DecodeError(f"snapshot: {fault_of(exc)}") from exc
 
 
 def _digest(rest: int, found: _Found, announced: str | None) -> int:
@@ -211,5 +211,5 @@ def _flag(text: msgspec.Raw, number: int, ours: bool) -> Flag:
 
 
 def _refusal(error: Exception, number: int) -> DecodeError:
-    said, _, path = str(error).partition(" - at `$")
+    said, _, path = fault_of(error).partition(" - at `$")
     return DecodeError(f"snapshot: {said} - at `$.flags[{number}]{path or '`'}")

@@ -18,7 +18,7 @@ from msgspec import Struct
 from ..core.bucketing import sliced
 from ..core.changes import Cursor, Delta, FlagRef, Snapshot, digest_text
 from ..core.model import Flag
-from ..errors import DecodeError
+from ..errors import DecodeError, fault_of
 from .packing import pack
 
 _encode = msgspec.json.Encoder().encode
@@ -158,7 +158,7 @@ def decode_delta(body: bytes) -> Delta:
     try:
         document = _decode_delta(checked_text(body))
     except (msgspec.DecodeError, RecursionError) as exc:
-        raise DecodeError(f"sync: {exc}") from exc
+        raise DecodeError(f"sync: {fault_of(exc)}") from exc
     origin, cursor = Cursor.parse(document.origin), Cursor.parse(document.revision)
     if origin is None or cursor is None:
         raise DecodeError(f"sync: `from` {document.origin!r} or `revision` {document.revision!r} is no cursor")
