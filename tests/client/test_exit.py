@@ -93,6 +93,9 @@ atexit.register(lambda: (manager.is_enabled("new_feature", "u") or sys.stderr.wr
 """
     ),
     "from an exit function, with changes that are not on disk yet": Form(_CHANGED_AT_THE_END),
+    "from an exit function, with a listener that had nothing to hear before": Form(
+        _CHANGED_AT_THE_END + "manager.on_change(lambda change: None)"
+    ),
     "of the main thread, while another one evaluates": Form(
         """
 manager = followed()

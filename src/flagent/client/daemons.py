@@ -29,6 +29,12 @@ def _finish() -> None:
         thread.join(_FINISH)
 
 
+def is_at_the_end(error: RuntimeError) -> bool:
+    """Return whether a thread could not be started because the interpreter ends: from Python 3.12 on none can then."""
+    # Python 3.13 has a class for it, which is also raised at other moments of the end.
+    return type(error).__name__ == "PythonFinalizationError" or "interpreter shutdown" in str(error)
+
+
 async def in_daemon_thread(name: str, work: Callable[[], _T], *, finish: bool = False) -> _T:
     """Return what `work` returns, or raise what it raises; when this is cancelled, it goes on by itself.
 
@@ -71,7 +77,7 @@ async def in_daemon_thread(name: str, work: Callable[[], _T], *, finish: bool = 
         thread.start()
     except RuntimeError as exc:
         _to_finish.discard(thread)
-        if not _is_at_the_end(exc):
+        if not is_at_the_end(exc):
             raise
         return work()
     try:
@@ -103,8 +109,3 @@ def wait_in_daemon_thread(name: str, work: Callable[[], _T]) -> _T:
     finally:
         if outcome.done():
             thread.join(_END)
-
-
-def _is_at_the_end(exc: RuntimeError) -> bool:
-    # Python 3.13 has a class for it, which is also raised at other moments of the end.
-    return type(exc).__name__ == "PythonFinalizationError" or "interpreter shutdown" in str(exc)

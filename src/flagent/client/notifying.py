@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
+from .daemons import is_at_the_end
 from .listeners import Listeners
 from .logger import logger
 
@@ -58,7 +59,10 @@ class ThreadNotifier:
             thread = threading.Thread(target=self._run, name=self._name, daemon=True)
             try:
                 thread.start()
-            except RuntimeError:
+            except RuntimeError as exc:
+                if is_at_the_end(exc):
+                    logger().debug("listeners are not called any more: the interpreter ends")
+                    return
                 # The flags are fresh all the same; what there is to tell is told with what comes next.
                 logger().exception("listeners can't be called now: there is no thread to be had")
             else:
