@@ -56,8 +56,12 @@ class DecodeError(FlagentError, ValueError):
 
 
 def fault_of(error: Exception) -> str:
-    """Return what a decoder finds wrong with a document; each version of Python has other words for deep nesting."""
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    """Return what a decoder finds wrong with a document, in the same words for all versions of Python and libraries."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return f"Invalid UTF-8 at byte {error.start}"
+    return str(error)
 
 
 class EventTooLarge(DecodeError):

@@ -142,7 +142,7 @@ def test_snapshot_of_a_flagent_server_is_read(tmp_path: Path) -> None:
         (b'{"flagKey":7,"entityID":"u"}', "$.flagKey"),
         (b'{"flagKey":"checkout","entityID":"u","entityContext":[]}', "$.entityContext"),
         (b'{"entityID":"u"}', "flagKey"),
-        (b'{"entityID":"\xff","flagKey":"checkout"}', "utf-8"),
+        (b'{"entityID":"\xff","flagKey":"checkout"}', "Invalid UTF-8"),
         (b'{"entityID":"u","flag":{"id":1}}', "$.flag"),
         (b'{"entityID":"u","flag":{"id":1,"key":"k","segments":7}}', "$.flag.segments"),
         (b'{"entityID":"u","flag":[]}', "$.flag"),

@@ -19,6 +19,9 @@ from ..errors import DecodeError
 
 #: Deepest nesting of a document: that of an attachment, and the levels around one.
 MAX_DEPTH = 48
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+#: How the parser, which reads ahead, says that something exceeds a limit of its own; older ones have none.
+_PARSER_TOO_DEEP = "exceeded maximum nesting depth"
 #: Most characters of a number; converting longer ones takes quadratic time.
 _MAX_DIGITS = 100
 
@@ -43,7 +46,7 @@ def parse_json(text: str) -> Any:
     try:
         value = msgspec.json.decode(text)
     except RecursionError:
-        raise DecodeError(f"nested deeper than {MAX_DEPTH} levels") from None
+        raise DecodeError(_TOO_DEEP) from None
     except (msgspec.MsgspecError, ValueError) as exc:
         raise DecodeError(str(exc)) from exc
     _check_depth(value)
@@ -59,7 +62,7 @@ def parse_yaml(text: str) -> Any:
     try:
         return _Builder(yaml.parse(text, Loader=_Loader)).document()
     except yaml.YAMLError as exc:
-        raise DecodeError(" ".join(str(exc).split())) from exc
+        raise _broken(exc) from exc
     # The parser encodes the text first, and half a surrogate pair has no encoding.
     except UnicodeError as exc:
         raise DecodeError(str(exc)) from exc
@@ -98,7 +101,7 @@ class _Builder:
         if isinstance(event, yaml.ScalarEvent):
             return _scalar(event)
         if depth >= MAX_DEPTH:
-            raise _refusal(f"nested deeper than {MAX_DEPTH} levels", event)
+            raise _refusal(_TOO_DEEP, event)
         if isinstance(event, yaml.CollectionStartEvent) and event.tag not in (None, "!"):
             raise _refusal(f"tag {event.tag!r} is not supported", event)
         return self._list(depth + 1) if isinstance(event, yaml.SequenceStartEvent) else self._mapping(depth + 1)
@@ -140,9 +143,19 @@ def _scalar(event: yaml.ScalarEvent) -> Any:
     return number(text)
 
 
+def _broken(error: yaml.YAMLError) -> DecodeError:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem == _PARSER_TOO_DEEP and error.problem_mark is not None:
+        return _placed(_TOO_DEEP, error.problem_mark.line, error.problem_mark.column)
+    return DecodeError(" ".join(str(error).split()))
+
+
 def _refusal(problem: str, event: yaml.Event) -> DecodeError:
     mark = event.start_mark
-    return DecodeError(problem if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {problem}")
+    return DecodeError(problem) if mark is None else _placed(problem, mark.line, mark.column)
+
+
+def _placed(problem: str, line: int, column: int) -> DecodeError:
+    return DecodeError(f"line {line + 1}, column {column + 1}: {problem}")
 
 
 def _check_depth(value: Any) -> None:
@@ -151,7 +164,7 @@ def _check_depth(value: Any) -> None:
         level = [item for each in level for item in _inside(each) if isinstance(item, dict | list)]
         if not level:
             return
-    raise DecodeError(f"nested deeper than {MAX_DEPTH} levels")
+    raise DecodeError(_TOO_DEEP)
 
 
 def _inside(value: Any) -> Any:
