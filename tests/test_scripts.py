@@ -230,6 +230,6 @@ def test_every_requirement_is_pinned_and_nothing_else_is_in_the_constraints() ->
 
 
 def test_scripts_are_executable() -> None:
-    names = ["scripts/run", "scripts/test", "scripts/check", "scripts/lock", ".ci/run"]
+    names = ["scripts/run", "scripts/test", "scripts/check", "scripts/lock", "scripts/lowest", ".ci/run"]
 
     assert [name for name in names if not os.access(ROOT / name, os.X_OK)] == []

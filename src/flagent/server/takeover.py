@@ -40,7 +40,7 @@ from .taken import Taken
 _log = logging.getLogger("flagent.server")
 
 #: uvicorns whose code was read: from this one on, and before that one.
-_VERSIONS = ((0, 40), (0, 55))
+_VERSIONS = ((0, 53), (0, 55))
 #: Names that the functions of uvicorn have to use, because what is done here and in `prompt` takes the place of what
 #: they do there.
 _USED = (
